@@ -1,0 +1,358 @@
+"""The `headwater` command. What people get wrong ends in one line on standard error and exit code 1, never in a stack trace.
+
+What a command needs of the server is imported inside it: `--help` and a refused setting answer at once.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mcp_server.settings import Settings, SettingsProblem, load_settings
+from mcp_server.telemetry import configure_logging
+from projects.errors import HeadwaterError
+
+if TYPE_CHECKING:
+    from projects.access.accounts import User
+    from projects.access.caller import Caller
+    from projects.flows.import_report import ImportReport
+    from projects.services import ProjectServices
+
+T = TypeVar("T")
+
+_data_dir = click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder of the database, keys and files.")
+_env_file = click.option("--env-file", type=click.Path(path_type=Path), help="File of settings, NAME=value a line.")
+_user = click.option("--user", "username", help="On whose behalf; default: the first superuser.")
+
+
+def _options(command: Callable[..., T]) -> Callable[..., T]:
+    return _data_dir(_env_file(command))
+
+
+def main() -> None:
+    os.umask(0o077)  # whatever this process writes is for its user alone: database, keys, files
+    try:
+        commands(prog_name="headwater", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except SettingsProblem as error:
+        _stop(str(error))
+    except HeadwaterError as error:
+        _stop(error.message)
+
+
+def _stop(message: str) -> None:
+    click.echo(f"headwater: {message}", err=True)
+    sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="headwater")
+def commands() -> None:
+    """Serves flows as MCP tools. Settings come from options, HEADWATER_* variables or --env-file; README lists them."""
+
+
+@commands.command()
+@click.option("--host", help="Address to listen on; default 127.0.0.1.")
+@click.option("--port", type=int, help="Port to listen on; default 7860, 0 takes a free one.")
+@click.option("--workers", type=int, help="Number of processes; so far 1.")
+@_options
+def serve(host: str | None, port: int | None, workers: int | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Serve the projects over HTTP."""
+    settings = _settings({"host": host, "port": port, "workers": workers, "data_dir": data_dir}, env_file)
+    # What start-up makes stays for good; collecting in between would cost an eighth of it. `serving` turns it on again.
+    gc.disable()
+    from mcp_server import serving  # brings the whole server
+
+    serving.serve(settings)
+
+
+@commands.command()
+@click.option("--project", required=True, help="Name or id of the project to serve.")
+@_user
+@_options
+def stdio(project: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Serve one project's tools on standard input and output, for clients that start their servers."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.transports import serve_stdio  # brings the MCP SDK
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        await serve_stdio(services, caller, await _project_id(services, caller, project), version=version("headwater"))
+
+    _with_services(settings, username, work)
+
+
+@commands.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--project", help="Name or id of the project it goes to; default: the first one.")
+@_user
+@_options
+def import_(file: Path, project: str | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Import an exported flow (or a file of several) and say what of it can run here."""
+    documents = _read_export(file)
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        project_id = await _project_id(services, caller, project) if project else None
+        for flow in await services.flows.upload(caller, documents, project_id=project_id):
+            click.echo(f"Imported {flow.name!r} as {flow.id}")
+            _show_report(await services.flows.report(caller, flow.id))
+
+    _with_services(settings, username, work)
+
+
+@commands.command()
+@_user
+@_options
+def projects(username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """List the projects with their MCP addresses."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.first_start import mcp_address
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        for project in await services.projects.list_projects(caller):
+            click.echo(f"{project.name}\n  {mcp_address(settings.base_url, project.id)}")
+
+    _with_services(settings, username, work)
+
+
+@commands.command()
+@_options
+def migrate(data_dir: Path | None, env_file: Path | None) -> None:
+    """Bring the database to the newest shape, as every start does by itself."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server import wiring
+
+    was_changed = asyncio.run(wiring.migrate(settings))
+    click.echo("The database now has the newest shape." if was_changed else "The database has the newest shape already.")
+
+
+@commands.group()
+def key() -> None:
+    """Make, list and revoke API keys."""
+
+
+@key.command("create")
+@click.option("--name", default="From the command line", show_default=True, help="What it is for.")
+@click.option("--days", type=click.IntRange(min=1), help="Days until it expires; default: never.")
+@_user
+@_options
+def create_key(name: str, days: int | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Make an API key and print it, this once."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days is not None else None
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        _, clear = await services.api_keys.create(caller, name=name, expires_at=expires_at)
+        click.echo(clear)
+
+    _with_services(settings, username, work)
+
+
+@key.command("list")
+@_user
+@_options
+def list_keys(username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """List the API keys; the keys themselves are not kept."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        for each in await services.api_keys.list_keys(caller):
+            used = f"used {each.total_uses} times" if each.total_uses else "never used"
+            until = f", expires {each.expires_at:%Y-%m-%d %H:%M} UTC" if each.expires_at else ""
+            click.echo(f"{each.id}  {each.prefix}...  {each.name or '(no name)'}  made {each.created_at:%Y-%m-%d}, {used}{until}")
+
+    _with_services(settings, username, work)
+
+
+@key.command("revoke")
+@click.argument("key_id")
+@_user
+@_options
+def revoke_key(key_id: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Revoke the API key of this id; it is refused from the next request on."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        await services.api_keys.delete(caller, key_id)
+        click.echo(f"Revoked {key_id}.")
+
+    _with_services(settings, username, work)
+
+
+@commands.group()
+def user() -> None:
+    """Make, list and change users."""
+
+
+@user.command("create")
+@click.argument("username")
+@click.option("--superuser", is_flag=True, help="May do everything.")
+@click.password_option(help="Asked for when it is not given; on a command line others may see it.")
+@_options
+def create_user(username: str, superuser: bool, password: str, data_dir: Path | None, env_file: Path | None) -> None:
+    """Make a user."""
+
+    async def work(services: "ProjectServices") -> "User":
+        return await services.accounts.create_user(username, password, is_superuser=superuser)
+
+    _change_user(data_dir, env_file, work, "Made")
+
+
+@user.command("list")
+@_options
+def list_users(data_dir: Path | None, env_file: Path | None) -> None:
+    """List the users."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        for each in await services.accounts.list_users():
+            click.echo(f"{each.id}  {_described(each)}")
+
+    _with_services(settings, None, work)
+
+
+@user.command("set-password")
+@click.argument("username")
+@click.password_option(help="Asked for when it is not given; on a command line others may see it.")
+@_options
+def set_password(username: str, password: str, data_dir: Path | None, env_file: Path | None) -> None:
+    """Give a user a new password and end all logins of theirs."""
+
+    async def work(services: "ProjectServices") -> "User":
+        return await services.accounts.set_password(username, password)
+
+    _change_user(data_dir, env_file, work, "New password for")
+
+
+@user.command()
+@click.argument("username")
+@_options
+def activate(username: str, data_dir: Path | None, env_file: Path | None) -> None:
+    """Let a user in."""
+
+    async def work(services: "ProjectServices") -> "User":
+        return await services.accounts.set_active(username, True)
+
+    _change_user(data_dir, env_file, work, "Changed")
+
+
+@user.command()
+@click.argument("username")
+@_options
+def deactivate(username: str, data_dir: Path | None, env_file: Path | None) -> None:
+    """Refuse a user's keys and logins from the next request on."""
+
+    async def work(services: "ProjectServices") -> "User":
+        return await services.accounts.set_active(username, False)
+
+    _change_user(data_dir, env_file, work, "Changed")
+
+
+@user.command("delete")
+@click.argument("username")
+@click.confirmation_option(prompt="This deletes the user's projects, flows, files and messages too. Go on?")
+@_options
+def delete_user(username: str, data_dir: Path | None, env_file: Path | None) -> None:
+    """Delete a user with everything they own."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        await services.accounts.delete_user(username)
+        click.echo(f"Deleted {username}.")
+
+    _with_services(settings, None, work)
+
+
+def _settings(given: Mapping[str, Any], env_file: Path | None) -> Settings:
+    settings, remarks = load_settings(given, env_file=env_file)
+    configure_logging(settings.log_level, settings.log_format, access_log=settings.access_log)
+    for remark in remarks:
+        click.echo(f"headwater: {remark}", err=True)
+    return settings
+
+
+def _with_services(settings: Settings, username: str | None, work: Callable[["ProjectServices", "Caller"], Awaitable[None]]) -> None:
+    """Do one thing as a user of this machine, with the same use cases that the server has."""
+
+    async def until_done() -> None:
+        async with _opened(settings) as services:
+            await work(services, await services.accounts.local_caller(username))
+
+    asyncio.run(until_done())
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator["ProjectServices"]:
+    from mcp_server.wiring import open_services  # brings SQLAlchemy and the components
+
+    async with open_services(settings) as services:
+        yield services
+
+
+def _change_user(data_dir: Path | None, env_file: Path | None, work: Callable[["ProjectServices"], Awaitable["User"]], what: str) -> None:
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def change(services: "ProjectServices", caller: "Caller") -> None:
+        click.echo(f"{what} {_described(await work(services))}.")
+
+    _with_services(settings, None, change)
+
+
+def _described(user: "User") -> str:
+    return ", ".join([user.username, "superuser" if user.is_superuser else "user", "active" if user.is_active else "not active"])
+
+
+async def _project_id(services: "ProjectServices", caller: "Caller", name_or_id: str) -> str:
+    project = await services.projects.find_by_name(caller, name_or_id)
+    if project is None:
+        project = await services.projects.get(caller, name_or_id)
+    return project.id
+
+
+def _read_export(file: Path) -> list[Mapping[str, Any]]:
+    """The flows in a file: one, a list of them, or `{"flows": [...]}`. Raises SettingsProblem when it holds no JSON."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingsProblem(f"{file} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError):
+        raise SettingsProblem(f"{file} is not a flow: it holds no JSON.") from None
+    if isinstance(found, Mapping) and isinstance(found.get("flows"), list):
+        found = found["flows"]
+    documents = found if isinstance(found, list) else [found]
+    if not documents or not all(isinstance(each, Mapping) and (each.get("data") or each.get("nodes") is not None) for each in documents):
+        raise SettingsProblem(f"{file} is not a flow: an export has the key data with nodes and edges.")
+    return documents
+
+
+def _show_report(report: "ImportReport") -> None:
+    counts: dict[str, int] = {}
+    for node in report.nodes:
+        counts[node.status.value] = counts.get(node.status.value, 0) + 1
+    dropped = [edge for edge in report.edges if edge.status.value == "dropped"]
+    click.echo(f"  {len(report.nodes)} nodes: " + (", ".join(f"{count} {status}" for status, count in counts.items()) or "none"))
+    click.echo(f"  {len(report.edges)} edges: {len(report.edges) - len(dropped)} kept, {len(dropped)} dropped")
+    for node in report.nodes:
+        if node.reason or node.hint:
+            click.echo(f"  {node.status.value:<12}{node.id}: {' '.join(filter(None, (node.reason, node.hint)))}")
+    for edge in dropped:
+        click.echo(f"  {'dropped':<12}edge {edge.source} -> {edge.target}: {edge.reason or ''}")
+    for problem in report.problems:
+        click.echo(f"  {problem.kind.value:<12}{problem.node + ': ' if problem.node else ''}{problem.message}")
+    if not report.missing:
+        click.echo("  Everything in it can run here.")

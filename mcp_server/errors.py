@@ -1,0 +1,88 @@
+"""Domain errors as this face says them: an HTTP answer before a message is read, a tool result or a JSON-RPC error after."""
+
+from typing import Any
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
+from starlette.responses import JSONResponse, Response
+
+from projects.errors import (
+    ComponentFailed,
+    CredentialsMissing,
+    FlowCannotRun,
+    HeadwaterError,
+    InvalidApiKey,
+    InvalidInput,
+    InvalidToken,
+    NotFound,
+    NotPermitted,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+)
+
+# No `resource_metadata` in a challenge: some clients ignore their configured key as soon as a server offers OAuth discovery.
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_CHALLENGE_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+def http_response(error: HeadwaterError) -> Response:
+    """The answer to a request that never reached the protocol."""
+    detail: Any = error.message
+    status, headers = 400, {}
+    match error:
+        case CredentialsMissing():
+            status, headers = 401, _CHALLENGE
+        case InvalidApiKey() | InvalidToken():
+            status, headers = 401, _CHALLENGE_INVALID
+        case NotPermitted():
+            status = 403
+        case NotFound():
+            status = 404
+        case InvalidInput():
+            status = 422
+            if error.problems:
+                detail = [{"type": problem.kind, "loc": list(problem.location), "msg": problem.message} for problem in error.problems]
+        case TooLarge():
+            status = 413  # without closing: a client that is still sending would lose the answer with the connection
+        case TooManyRequests():
+            status, headers = 429, {"Retry-After": str(error.retry_after_seconds)}
+        case Unavailable():
+            status, headers = 503, {"Retry-After": str(error.retry_after_seconds)}
+        case _:
+            pass
+    return JSONResponse({"detail": detail}, status_code=status, headers=headers)
+
+
+def protocol_error(error: HeadwaterError) -> MCPError:
+    """The JSON-RPC error for a request that is not a tool call's own failure."""
+    return MCPError(INVALID_PARAMS if isinstance(error, (NotFound, InvalidInput)) else INTERNAL_ERROR, printable(error.message))
+
+
+def unknown_tool(name: str) -> MCPError:
+    return MCPError(INVALID_PARAMS, f"Unknown tool: {printable(name)}")
+
+
+def tool_failure_text(tool: str, error: HeadwaterError) -> str:
+    """What the model reads when a call failed: which tool, what was wrong, and where."""
+    match error:
+        case ComponentFailed():
+            text = f"Error in tool {tool!r}: component {error.display_name} ({error.component_id}) failed: {error.reason}"
+        case FlowCannotRun():
+            nodes = "".join(f"\n- {node.display_name} ({node.node_id}): {node.reason} {node.hint}".rstrip() for node in error.nodes)
+            text = f"Tool {tool!r} cannot run: {error.message}{nodes}"
+        case InvalidInput(problems=problems) if problems:
+            wrong = "; ".join(f"{'.'.join(map(str, problem.location))}: {problem.message}" for problem in problems)
+            text = f"Tool {tool!r} was not run: {error.message}" + ("" if wrong in error.message else f" ({wrong})")
+        case InvalidInput():
+            text = f"Tool {tool!r} was not run: {error.message}"
+        case _:
+            text = f"Error in tool {tool!r}: {error.message}"
+    return printable(text, limit=4_000)
+
+
+def printable(text: str, *, limit: int = 400) -> str:
+    """Caller's text that is repeated in an answer: bounded, and without the lone surrogates no JSON writer can send."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= limit else text[:limit] + "…"

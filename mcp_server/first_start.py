@@ -1,0 +1,100 @@
+"""The first start: the first user, the first project with flows worth calling, a key, and what the person is told about them."""
+
+import json
+import secrets
+from dataclasses import dataclass
+
+from mcp_server.settings import Settings
+from projects import starter_flows
+from projects.access.caller import Caller, Credential
+from projects.services import ProjectServices
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What was made. Secrets are here in the clear once, to be shown; `password` is None when a setting gave it."""
+
+    username: str
+    password: str | None
+    api_key: str | None
+    project_id: str
+    project_name: str
+
+
+async def make_first_things(services: ProjectServices, settings: Settings, *, with_api_key: bool) -> FirstStart | None:
+    """Make them unless there is a superuser already; then None."""
+    given = settings.superuser_password
+    password = given.get_secret_value() if given is not None else secrets.token_urlsafe(12)
+    user, is_new = await services.accounts.ensure_first_user(settings.superuser, password)
+    if not is_new:
+        return None
+    caller = Caller(user_id=user.id, username=user.username, is_superuser=True, via=Credential.LOCAL)
+    project = await services.projects.default_project(caller)
+    # The drafts name no project, so they go to this default one.
+    await services.flows.create_many(caller, starter_flows.drafts())
+    key = (await services.api_keys.create(caller, name="First key"))[1] if with_api_key else None
+    return FirstStart(user.username, password if given is None else None, key, project.id, project.name)
+
+
+def mcp_address(base_url: str, project_id: str) -> str:
+    return f"{base_url}/api/v1/mcp/project/{project_id}/streamable"
+
+
+def welcome(first: FirstStart, base_url: str) -> str:
+    """Everything a newcomer needs, once. Plain ASCII: it may land in any terminal or log."""
+    address = mcp_address(base_url, first.project_id)
+    key = first.api_key or "YOUR-KEY"
+    password = first.password if first.password is not None else "(the one in HEADWATER_SUPERUSER_PASSWORD)"
+    entry = json.dumps({"mcpServers": {"headwater": {"url": address, "headers": {"x-api-key": key}}}}, indent=2)
+    code = json.dumps({"servers": {"headwater": {"type": "http", "url": address, "headers": {"x-api-key": key}}}})
+    return f"""
+Headwater runs at {base_url}
+
+  User       {first.username}
+  Password   {password}
+  API key    {key}
+  MCP        {address}
+             the tools of the project "{first.project_name}"
+
+These secrets are shown this once. Keep them.
+
+Connect a client:
+
+  Claude Code
+    claude mcp add --transport http headwater {address} --header "x-api-key: {key}"
+
+  Cursor, in ~/.cursor/mcp.json
+{_indented(entry)}
+
+  VS Code, in .vscode/mcp.json
+    {code}
+
+  curl
+{_indented(curl_call(address, key))}
+
+Stop with Ctrl+C.
+"""
+
+
+def curl_call(address: str, key: str) -> str:
+    """One tool call without a session, as the protocol's revision 2026-07-28 has it."""
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+    parameters = {"name": "evaluate_expression", "arguments": {"input_value": "6 * 7"}, "_meta": meta}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": parameters})
+    return f"""curl -s {address} \\
+  -H "x-api-key: {key}" -H "content-type: application/json" \\
+  -H "accept: application/json, text/event-stream" -H "mcp-protocol-version: 2026-07-28" \\
+  -H "mcp-method: tools/call" -H "mcp-name: evaluate_expression" \\
+  -d '{body}'"""
+
+
+def greeting(base_url: str) -> str:
+    """What later starts print: no secrets."""
+    return f"""Headwater runs at {base_url}
+MCP address of all your flows: {base_url}/api/v1/mcp/streamable
+A new API key: headwater key create. One address for each project: headwater projects.
+"""
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())

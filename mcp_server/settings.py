@@ -1,0 +1,273 @@
+"""Every setting, and the only reader of the environment.
+
+A setting is taken from the command line, else the environment, else the file given with `--env-file`, else its default. Its name is
+`HEADWATER_` and the field's name in capitals; Langflow's name for it is read too. What cannot be read stops the start.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, AliasGenerator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mcp_server.authority import is_loopback
+
+PREFIX = "HEADWATER_"
+LANGFLOW_PREFIX = "LANGFLOW_"
+DATABASE_FILE = "headwater.db"
+SECRET_KEY_FILE = "secret_key"
+
+
+class SettingsProblem(Exception):
+    """Why the start stops, in one line for a person."""
+
+
+# Langflow's names for what is a setting here too.
+LANGFLOW_NAMES: Mapping[str, str] = {
+    "host": "HOST",
+    "port": "PORT",
+    "workers": "WORKERS",
+    "public_url": "MCP_BASE_URL",
+    "cors_origins": "CORS_ORIGINS",
+    "data_dir": "CONFIG_DIR",
+    "database_url": "DATABASE_URL",
+    "superuser": "SUPERUSER",
+    "superuser_password": "SUPERUSER_PASSWORD",
+    "secret_key": "SECRET_KEY",
+    "auto_login": "AUTO_LOGIN",
+    "anonymous_access": "SKIP_AUTH_AUTO_LOGIN",
+    "access_token_expire_seconds": "ACCESS_TOKEN_EXPIRE_SECONDS",
+    "refresh_token_expire_seconds": "REFRESH_TOKEN_EXPIRE_SECONDS",
+    "cookie_secure": "ACCESS_SECURE",
+    "logins_per_minute": "RATE_LIMIT_PER_MINUTE",
+    "first_project_name": "DEFAULT_FOLDER_NAME",
+    "max_upload_megabytes": "MAX_FILE_SIZE_UPLOAD",
+    "variables_to_get_from_environment": "VARIABLES_TO_GET_FROM_ENVIRONMENT",
+    "log_level": "LOG_LEVEL",
+}
+
+_NO = frozenset({"0", "f", "false", "n", "no", "off"})
+
+_YES = frozenset({"1", "t", "true", "y", "yes", "on"})
+
+# Langflow's settings that can ask for more protection than there is here, with the values that ask for what is done anyway. Any other
+# value stops the start: nobody would keep the rule it asks for. Those that would only open something are left unread, and it is said.
+_KEPT: Mapping[str, frozenset[str]] = {
+    "ALGORITHM": frozenset({"hs256"}),
+    "API_KEY_SOURCE": frozenset({"db"}),
+    "ACCESS_SAME_SITE": frozenset({"lax", "none"}),
+    "REFRESH_SAME_SITE": frozenset({"lax", "none"}),
+    "ACCESS_HTTPONLY": _NO | _YES,
+    "REFRESH_HTTPONLY": _NO | _YES,
+    "CORS_ALLOW_CREDENTIALS": _YES,
+    "MCP_SERVER_ENABLED": _YES,
+    "MCP_SSE_ENABLED": _YES,
+    "REMOVE_API_KEYS": _NO,
+    "TWEAKS_POLICY": frozenset({"permissive"}),
+}
+
+
+def _default_data_dir() -> Path:
+    """Where this platform keeps a program's data for one person."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "headwater"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "headwater"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "headwater"
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _none_if_empty(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+"""A list, written with commas between its items."""
+
+Maybe = BeforeValidator(_none_if_empty)
+
+
+def _aliases(field: str) -> AliasChoices:
+    langflow = LANGFLOW_NAMES.get(field)
+    return AliasChoices(PREFIX + field.upper(), *([LANGFLOW_PREFIX + langflow] if langflow is not None else []))
+
+
+class Settings(BaseSettings):
+    """All settings, in the order of README's table."""
+
+    model_config = SettingsConfigDict(
+        alias_generator=AliasGenerator(validation_alias=_aliases), populate_by_name=True, case_sensitive=True, extra="ignore", frozen=True
+    )
+    _environment: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback makes the server reachable by others.")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one. When it is in use the start stops.")
+    workers: int = Field(1, ge=1, description="Number of processes. Only 1 is possible so far.")
+    public_url: Annotated[str | None, Maybe] = Field(
+        None, description="Address by which others reach this server, for example https://tools.example.org; default: from host and port."
+    )
+    allowed_hosts: Names = Field([], description="Further names, with commas between, that requests may carry in their Host header.")
+    cors_origins: Names = Field([], description="Web origins, with commas between, whose pages may call this server from a browser.")
+    data_dir: Path = Field(default_factory=_default_data_dir, description="Folder of the database, the secret key and the files.")
+    database_url: Annotated[str | None, Maybe] = Field(
+        None, description="sqlite:///… or postgresql://…; default: headwater.db in the data folder."
+    )
+    database_pool_size: int = Field(5, ge=1, description="Database connections kept open for reading and for changes.")
+    superuser: str = Field("admin", min_length=1, description="Name of the first user, made on the first start.")
+    superuser_password: SecretStr | None = Field(
+        None, description="Password of the first user; default: one is made up and printed once on the first start."
+    )
+    secret_key: Annotated[SecretStr | None, Maybe] = Field(
+        None, description="Signs sessions and encrypts stored secrets; default: made on the first start and kept in the data folder."
+    )
+    auto_login: bool = Field(False, description="Hand a session of the first superuser to whoever asks /auto_login. Loopback only.")
+    anonymous_access: bool = Field(
+        False, description="Treat requests without credentials as the first superuser's; needs auto_login. Loopback only."
+    )
+    access_token_expire_seconds: int = Field(3600, ge=1, description="Seconds a login's access token is good.")
+    refresh_token_expire_seconds: int = Field(604_800, ge=1, description="Seconds a login can be renewed.")
+    cookie_secure: bool = Field(False, description="Send login cookies over https only; always so when public_url is https.")
+    logins_per_minute: int = Field(5, ge=1, description="Log-ins a minute that one address may try.")
+    first_project_name: str = Field("Starter Project", min_length=1, description="Name of the project that each user begins with.")
+    max_running_runs: int = Field(256, ge=1, description="Runs at once; further ones are refused with 503 until one ends.")
+    max_upload_megabytes: int = Field(1024, ge=1, description="Largest file that can be uploaded, in megabytes.")
+    variables_to_get_from_environment: Names = Field(
+        [], description="Names, with commas between, of environment variables that flows may read when no stored variable has the name."
+    )
+    access_log: bool = Field(False, description="Log a line for each request, with keys in addresses taken out.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda value: str(value).lower())] = Field(
+        "info", description="Least level that is logged: debug, info, warning or error."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Shape of log lines: text or json, always one line each.")
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> Self:
+        if self.workers > 1:
+            raise ValueError("workers: only 1 process is possible so far; leave HEADWATER_WORKERS unset or set it to 1")
+        if self.superuser_password is not None and not self.superuser_password.get_secret_value():
+            raise ValueError("superuser_password: it is empty; set a password or leave the setting out to have one made up")
+        if self.anonymous_access and not self.auto_login:
+            raise ValueError("anonymous_access: it needs automatic login as well; set HEADWATER_AUTO_LOGIN=true or drop it")
+        open_doors = [
+            name
+            for name, is_open in (
+                ("HEADWATER_AUTO_LOGIN=true", self.auto_login),
+                ("HEADWATER_ANONYMOUS_ACCESS=true", self.anonymous_access),
+            )
+            if is_open
+        ]
+        if open_doors and not self.is_local:
+            raise ValueError(
+                f"host: {self.host} is reachable by others, and {' and '.join(open_doors)} would let them in without credentials; "
+                "drop that or listen on 127.0.0.1"
+            )
+        if self.public_url is not None:
+            parts = urlsplit(self.public_url)
+            if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
+                raise ValueError(f"public_url: {self.public_url!r} is not an address such as https://tools.example.org")
+            if open_doors and not is_loopback(parts.hostname or ""):
+                raise ValueError(f"public_url: {self.public_url} is for others, and {' and '.join(open_doors)} would let them in")
+        if "*" in self.cors_origins:
+            raise ValueError("cors_origins: name the origins; * would let every web page call this server")
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host.lower())
+
+    @property
+    def base_url(self) -> str:
+        """The address people and clients are told, without a slash at its end."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http://{host}:{self.port}"
+
+    @property
+    def is_public_url_https(self) -> bool:
+        return self.public_url is not None and self.public_url.startswith("https://")
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{(self.data_dir / DATABASE_FILE).absolute()}"
+
+    @property
+    def environment_for_flows(self) -> Mapping[str, str]:
+        """What flows may read of the environment: only what was listed."""
+        return self._environment
+
+
+def load_settings(given: Mapping[str, Any] | None = None, *, env_file: Path | None = None) -> tuple[Settings, list[str]]:
+    """The settings, and a line for each of Langflow's that means nothing here. Raises SettingsProblem.
+
+    `given` is what the command line said; its None values count as not said.
+    """
+    names = dict.fromkeys(os.environ, "the environment")
+    if env_file is not None:
+        if not env_file.is_file():
+            raise SettingsProblem(f"The settings file {env_file} is missing or cannot be read.")
+        in_file = dotenv_values(env_file)
+        names |= {name: str(env_file) for name in in_file if name not in names}
+        values = {**{name: value for name, value in in_file.items() if value is not None}, **os.environ}
+    else:
+        values = dict(os.environ)
+    remarks = _check_names(names, values)
+    said = {name: value for name, value in (given or {}).items() if value is not None}
+    try:
+        settings = Settings(_env_file=env_file, **said)
+    except ValidationError as error:
+        raise SettingsProblem(_explain(error)) from None
+    # The settings file may also hold variables that flows read.
+    settings._environment = {name: values[name] for name in settings.variables_to_get_from_environment if name in values}
+    return settings, remarks
+
+
+def _check_names(names: Mapping[str, str], values: Mapping[str, str]) -> list[str]:
+    known = {PREFIX + field.upper(): field for field in Settings.model_fields}
+    aliases = {LANGFLOW_PREFIX + name for name in LANGFLOW_NAMES.values()}
+    remarks = []
+    for name, place in names.items():
+        if name.upper().startswith(PREFIX) and name not in known:
+            raise SettingsProblem(f"{name} in {place} is not a setting.{_nearest(name.upper(), known)} README lists them all.")
+        if name.startswith(LANGFLOW_PREFIX) and name not in aliases:
+            allowed = _KEPT.get(name.removeprefix(LANGFLOW_PREFIX))
+            value = values.get(name, "").strip()
+            if allowed is not None and value.lower() not in allowed:
+                raise SettingsProblem(
+                    f"{name} in {place} asks for {value!r}, a rule that Headwater does not have. Remove it, or see README."
+                )
+            if allowed is None:
+                remarks.append(f"{name} means nothing to Headwater and is not read.")
+    return remarks
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {found[0]}?" if found else ""
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem in one line, with the setting's name and, unless it is a secret, the value."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message if message.endswith(".") else f"{message}."
+    name = str(problem["loc"][0])
+    field = name.removeprefix(PREFIX).removeprefix(LANGFLOW_PREFIX).lower()
+    if not name.startswith((PREFIX, LANGFLOW_PREFIX)):
+        name = PREFIX + name.upper()
+    is_secret = "password" in field or "secret" in field or "database" in field
+    shown = "" if is_secret else f" {str(problem['input'])[:100]!r}"
+    if problem["type"].startswith("bool"):
+        return f"{name} cannot be read:{shown} is neither true nor false."
+    return f"{name} cannot be read:{shown or ' its value is refused'}. {message}."

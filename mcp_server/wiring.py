@@ -1,0 +1,171 @@
+"""Builds every long-lived object once, and closes them in reverse.
+
+Above: the command line and `app.py`. Below: `projects` and, only here in this folder, `storage`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from mcp_server import running_processes
+from mcp_server.first_start import FirstStart, make_first_things
+from mcp_server.settings import SECRET_KEY_FILE, Settings, SettingsProblem
+from projects.access.accounts import AccessSettings, AccountService
+from projects.access.api_keys import ApiKeyService
+from projects.components.registry import load_registry
+from projects.default_project import DefaultProject
+from projects.errors import Unavailable
+from projects.files import FileLimits, FileService
+from projects.flows.flow import FlowChanged
+from projects.flows.library import FlowLibrary
+from projects.flows.prepared import FlowCache
+from projects.invocation import InvocationService, RunSettings
+from projects.lifecycle import ProjectService
+from projects.messages import MessageService
+from projects.monitoring import MonitoringService
+from projects.runs.events import EventPort, flows_topic
+from projects.services import ProjectServices
+from projects.tools import ToolService
+from projects.variables import VariableService
+from storage import migrate as storage_migrate
+from storage.blobs.local_disk import LocalDisk
+from storage.database import Database, DatabaseSettings, DatabaseUnavailable
+from storage.encryption import SecretBox, load_or_create_secret
+from storage.run_writer import RunWriter
+from storage.runs import RunRepository
+
+FILES_FOLDER = "files"
+
+
+def database_settings(settings: Settings) -> DatabaseSettings:
+    """Raises SettingsProblem for an address that is none."""
+    try:
+        return DatabaseSettings(url=settings.resolved_database_url, pool_size=settings.database_pool_size)
+    except ValidationError as error:
+        reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise SettingsProblem(f"HEADWATER_DATABASE_URL cannot be used: {reason}.") from None
+
+
+async def migrate(settings: Settings) -> bool:
+    """Bring the database to the newest shape; whether there was anything to do."""
+    _prepare_folder(settings)
+    with _explained():
+        return await storage_migrate.upgrade(database_settings(settings))
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, on_first_start: Callable[[FirstStart], None] | None = None
+) -> AsyncIterator[ProjectServices]:
+    """Everything the faces need, on a database of the newest shape, with what dead processes left behind settled.
+
+    The first user and the first project are there. `on_first_start` is told when they were made now, with an API key made for it.
+    """
+    await migrate(settings)
+    secret_key = _secret_key(settings)
+    at = database_settings(settings)
+    run_settings = RunSettings(environment=settings.environment_for_flows, max_running=settings.max_running_runs)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_explained())
+        database = await stack.enter_async_context(Database(at))
+        stack.enter_context(running_processes.announced(settings.data_dir, run_settings.process_id))
+        await _settle_what_was_left_behind(database, settings, run_settings.process_id)
+        writer = await stack.enter_async_context(RunWriter(at))
+        services = _build(settings, database, writer, run_settings, secret_key)
+        await stack.enter_async_context(services.invocations)
+        first = await make_first_things(services, settings, with_api_key=on_first_start is not None)
+        if first is not None and on_first_start is not None:
+            on_first_start(first)
+        yield services
+
+
+def _build(settings: Settings, database: Database, writer: RunWriter, run_settings: RunSettings, secret_key: str) -> ProjectServices:
+    secret_box = SecretBox(secret_key)
+    default_project = DefaultProject(name=settings.first_project_name)
+    events = EventPort()
+    registry = load_registry()
+
+    def tell(change: FlowChanged) -> None:
+        events.publish(flows_topic(change.owner_id), change)
+
+    access = AccessSettings(
+        secret_key=secret_key,
+        access_token_seconds=settings.access_token_expire_seconds,
+        refresh_token_seconds=settings.refresh_token_expire_seconds,
+    )
+    projects = ProjectService(database, tell, default_project=default_project, secret_box=secret_box)
+    library = FlowLibrary(database, tell, registry, default_project=default_project)
+    prepared = FlowCache(database, library, registry)
+    variables = VariableService(database, secret_box)
+    messages = MessageService(database)
+    invocations = InvocationService(
+        flows=prepared, messages=messages, variables=variables, writer=writer, events=events, settings=run_settings
+    )
+    return ProjectServices(
+        accounts=AccountService(database, access),
+        api_keys=ApiKeyService(database, writer),
+        projects=projects,
+        flows=library,
+        prepared_flows=prepared,
+        variables=variables,
+        files=FileService(
+            database, LocalDisk(settings.data_dir / FILES_FOLDER), FileLimits(file_bytes=settings.max_upload_megabytes * 1024 * 1024)
+        ),
+        messages=messages,
+        monitoring=MonitoringService(database),
+        invocations=invocations,
+        tools=ToolService(database=database, projects=projects, library=library, flows=prepared, invocations=invocations),
+        events=events,
+        registry=registry,
+        is_database_reachable=database.is_reachable,
+    )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Storage's troubles on opening in words for whoever starts the process."""
+    try:
+        yield
+    except storage_migrate.DatabaseTooNew as error:
+        raise SettingsProblem(str(error)) from error
+    except DatabaseUnavailable as error:
+        raise Unavailable(f"The database cannot be used: {error}") from error
+
+
+def _prepare_folder(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsProblem(f"The data folder {settings.data_dir} cannot be made: {error.strerror or error}.") from None
+
+
+def _secret_key(settings: Settings) -> str:
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value()
+    path = settings.data_dir / SECRET_KEY_FILE
+    try:
+        return load_or_create_secret(path)
+    except (OSError, ValueError) as error:
+        raise SettingsProblem(f"The secret key in {path} cannot be read: {error}.") from None
+
+
+async def _settle_what_was_left_behind(database: Database, settings: Settings, process_id: str) -> None:
+    """Runs in progress whose process is gone end as `interrupted`; those of a living one, such as a stdio server, go on.
+
+    With PostgreSQL the other processes may be on other machines, so only a lease that is over tells that they are gone.
+    """
+    running_processes.forget_the_dead(settings.data_dir)
+    async with database.transaction() as session:
+        runs = RunRepository(session)
+        owners = await runs.list_lease_owners() if database.dialect == "sqlite" else []
+        dead = running_processes.dead_among(settings.data_dir, (owner for owner in owners if owner != process_id))
+        await runs.interrupt_left_behind(
+            lease_owner=process_id,
+            now=datetime.now(UTC),
+            error=json.dumps({"code": "interrupted", "message": "The server stopped before this run had ended."}),
+            queued_kinds=("webhook", "background"),
+            dead_lease_owners=dead,
+        )

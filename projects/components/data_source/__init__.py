@@ -1,0 +1,1 @@
+"""Where data comes from; so far only what needs no network."""

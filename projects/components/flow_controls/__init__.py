@@ -1,0 +1,1 @@
+"""Routing: which branch of a flow goes on."""

@@ -1,0 +1,1 @@
+"""Prompts; models and agents join them when a model can be called."""

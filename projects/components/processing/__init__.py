@@ -1,0 +1,1 @@
+"""Parsing, converting, splitting and reshaping of text, records and tables."""

@@ -1,0 +1,193 @@
+"""The one door by which components become known: ours by the table below, a plugin's by its entry point.
+
+A plugin package names a `Component` subclass, or a list of them, in the entry-point group `headwater.components`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+
+from projects.components.data_source.mock_data import MockData
+from projects.components.flow_controls.data_condition import DataCondition
+from projects.components.flow_controls.if_else import IfElse
+from projects.components.flow_controls.pass_message import PassMessage
+from projects.components.input_output.chat_input import ChatInput
+from projects.components.input_output.chat_output import ChatOutput
+from projects.components.input_output.text_input import TextInput
+from projects.components.input_output.text_output import TextOutput
+from projects.components.input_output.webhook import Webhook
+from projects.components.models_and_agents.prompt_template import PromptTemplate
+from projects.components.processing.alter_metadata import AlterMetadata
+from projects.components.processing.combine_text import CombineText
+from projects.components.processing.create_data import CreateData
+from projects.components.processing.create_list import CreateList
+from projects.components.processing.data_operations import DataOperations
+from projects.components.processing.data_to_table import DataToTable
+from projects.components.processing.dynamic_create_data import DynamicCreateData
+from projects.components.processing.extract_key import ExtractKey
+from projects.components.processing.filter_data import FilterData
+from projects.components.processing.filter_values import FilterValues
+from projects.components.processing.json_cleaner import JSONCleaner
+from projects.components.processing.merge_data import MergeData
+from projects.components.processing.message_to_data import MessageToData
+from projects.components.processing.operations import Operations
+from projects.components.processing.parse_data import ParseData
+from projects.components.processing.parse_json import ParseJSON
+from projects.components.processing.parse_table import ParseTable
+from projects.components.processing.parser import Parser
+from projects.components.processing.regex_extractor import RegexExtractor
+from projects.components.processing.select_data import SelectData
+from projects.components.processing.split_text import SplitText
+from projects.components.processing.table_operations import TableOperations
+from projects.components.processing.text_operations import TextOperations
+from projects.components.processing.type_convert import TypeConvert
+from projects.components.processing.update_data import UpdateData
+from projects.components.tools.calculator_tool import CalculatorTool
+from projects.components.utilities.calculator import Calculator
+from projects.components.utilities.current_date import CurrentDate
+from projects.components.utilities.id_generator import IDGenerator
+from projects.engine.component import Component
+
+ENTRY_POINT_GROUP = "headwater.components"
+
+# Bundled components of newer exports: `ext:<bundle>:<Class>@<slot>`.
+_EXTENSION = re.compile(r"ext:[^:]+:(?P<name>[^@]+)(@.*)?")
+
+logger = logging.getLogger(__name__)
+
+_BUILTIN: tuple[type[Component], ...] = (
+    ChatInput,
+    ChatOutput,
+    TextInput,
+    TextOutput,
+    Webhook,
+    PromptTemplate,
+    DataCondition,
+    IfElse,
+    PassMessage,
+    AlterMetadata,
+    CombineText,
+    CreateData,
+    CreateList,
+    DataOperations,
+    DataToTable,
+    DynamicCreateData,
+    ExtractKey,
+    FilterData,
+    FilterValues,
+    JSONCleaner,
+    MergeData,
+    MessageToData,
+    Operations,
+    ParseData,
+    ParseJSON,
+    ParseTable,
+    Parser,
+    RegexExtractor,
+    SelectData,
+    SplitText,
+    TableOperations,
+    TextOperations,
+    TypeConvert,
+    UpdateData,
+    MockData,
+    Calculator,
+    CurrentDate,
+    IDGenerator,
+    CalculatorTool,
+)
+
+
+class ComponentRegistry:
+    """Every known component, findable under all the names documents have used for it."""
+
+    def __init__(self, components: Iterable[type[Component]]) -> None:
+        self._components: dict[str, type[Component]] = {}
+        for component in components:
+            taken = self._components.setdefault(component.type, component)
+            if taken is not component:
+                raise ValueError(
+                    f"Two components are called {component.type!r}: {_origin(taken)} and {_origin(component)}. Rename one of them."
+                )
+        # A type beats an alias, an alias beats a class name, and that beats a display name; in each, the first one registered.
+        self._names: dict[str, type[Component]] = dict(self._components)
+        for names_of in (_aliases, _class_name, _display_name):
+            for component in self._components.values():
+                for name in names_of(component):
+                    self._names.setdefault(name, component)
+
+    def find(self, document_type: str) -> type[Component] | None:
+        """The component behind a type, an older type, a class name, a display name or an `ext:` name; None if there is none."""
+        found = self._names.get(document_type)
+        if found is None and (extension := _EXTENSION.fullmatch(document_type)):
+            found = self._names.get(extension["name"])
+        return found
+
+    def __iter__(self) -> Iterator[type[Component]]:
+        return iter(self._components.values())
+
+    def __len__(self) -> int:
+        return len(self._components)
+
+    def by_category(self) -> dict[str, list[type[Component]]]:
+        """Category → its components, both in order of registration."""
+        found: dict[str, list[type[Component]]] = {}
+        for component in self:
+            found.setdefault(component.category, []).append(component)
+        return found
+
+
+def builtin_components() -> tuple[type[Component], ...]:
+    return _BUILTIN
+
+
+def load_registry(*, plugins: bool = True) -> ComponentRegistry:
+    """Ours first, so that a plugin adds types and never takes one over unseen."""
+    components = list(_BUILTIN)
+    if plugins:
+        taken = {component.type for component in components}
+        for component in _plugin_components():
+            if component.type in taken:
+                logger.error("The plugin component %s is left out: the type %r is taken.", _origin(component), component.type)
+                continue
+            taken.add(component.type)
+            components.append(component)
+    return ComponentRegistry(components)
+
+
+def _plugin_components() -> Iterator[type[Component]]:
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            yield from _loaded(entry_point)
+        except Exception:  # A broken plugin must not stop the server: flows that need it report the type as unknown.
+            logger.exception("The plugin %r (%s) could not be loaded.", entry_point.name, entry_point.value)
+
+
+def _loaded(entry_point: EntryPoint) -> list[type[Component]]:
+    found = entry_point.load()
+    components = list(found) if isinstance(found, list | tuple) else [found]
+    for component in components:
+        if not (isinstance(component, type) and issubclass(component, Component)):
+            raise TypeError(f"{component!r} is no subclass of projects.engine.component.Component.")
+        if not isinstance(getattr(component, "type", None), str):
+            raise TypeError(f"{_origin(component)} has no `type`.")
+    return components
+
+
+def _aliases(component: type[Component]) -> tuple[str, ...]:
+    return component.aliases
+
+
+def _class_name(component: type[Component]) -> tuple[str, ...]:
+    return (component.__name__,)
+
+
+def _display_name(component: type[Component]) -> tuple[str, ...]:
+    return (component.display_name,) if component.display_name else ()
+
+
+def _origin(component: type[Component]) -> str:
+    return f"{component.__module__}.{component.__qualname__}"

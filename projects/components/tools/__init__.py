@@ -1,0 +1,1 @@
+"""Older tool-style types that flows still carry."""

@@ -1,0 +1,1 @@
+"""Small things a flow or an agent needs at hand."""

@@ -1,0 +1,144 @@
+"""What a component is: declared inputs and outputs, and one async method an output.
+
+The engine calls components only through this class and never imports a concrete one. A plugin package uses the same door:
+it subclasses `Component` and names its classes in the entry-point group `headwater.components`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from projects.engine.context import RunContext
+
+
+class InputKind(StrEnum):
+    """How a value is read before the component sees it (`engine/coercion.py`). Named after Langflow's input classes."""
+
+    TEXT = "text"  # MessageTextInput, MultilineInput, prompt variables: Message → text, Data → text under its key
+    MESSAGE = "message"  # MessageInput: str/dict → Message
+    STRING = "string"  # StrInput, DropdownInput, SecretStrInput
+    INTEGER = "integer"
+    NUMBER = "number"  # FloatInput, SliderInput
+    BOOLEAN = "boolean"
+    DATA = "data"  # DataInput/JSONInput: as it comes
+    TABLE = "table"  # DataFrameInput: as it comes
+    ROWS = "rows"  # TableInput: list of dicts
+    MAPPING = "mapping"  # DictInput, NestedDictInput
+    HANDLE = "handle"  # HandleInput: as it comes, only from an edge
+    FILE = "file"  # FileInput: storage path(s), read from `file_path`
+    PROMPT = "prompt"
+    CODE = "code"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One declared input. `field_type` is the wire word used in templates and schemas (str, int, bool, dict, file …)."""
+
+    name: str
+    kind: InputKind = InputKind.TEXT
+    display_name: str = ""
+    info: str = ""
+    default: Any = ""
+    required: bool = False
+    advanced: bool = False
+    show: bool = True
+    is_list: bool = False
+    options: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()  # accepted edge types, for the catalogue
+    password: bool = False
+    tool_mode: bool = False
+    protected: bool = False  # never set by a tweak unless the author marked it api_editable (code, paths, SQL, addresses)
+    field_type: str = "str"
+    multiline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One declared output; `method` is the name of the async method that computes it."""
+
+    name: str
+    method: str
+    types: tuple[str, ...] = ("Message",)
+    display_name: str = ""
+    tool_mode: bool = True
+
+
+class ComponentError(Exception):
+    """Raised by a component for a failure that its user can understand; the text is shown as it stands."""
+
+
+class PauseRun(Exception):
+    """Raised by a component that waits for a person: what runs beside it finishes, then the run ends as `waiting`."""
+
+    def __init__(self, request: Mapping[str, Any] | None = None) -> None:
+        super().__init__("The run waits for a person.")
+        self.request = dict(request or {})
+
+
+@dataclass(frozen=True, slots=True)
+class VertexInfo:
+    """What a component may know about its place in the graph."""
+
+    id: str
+    type: str
+    display_name: str
+    fed_by: Mapping[str, tuple[SourceInfo, ...]] = field(default_factory=dict)  # input name → vertices with an edge into it
+    feeds: tuple[str, ...] = ()  # canonical types of the vertices behind it
+    template_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A vertex that feeds an input."""
+
+    id: str
+    type: str
+    display_name: str
+
+
+class Component:
+    """Subclass it, declare, and write one `async def` for each output. An instance lives for one build of one vertex.
+
+    `inputs` holds the coerced values of every declared input, and of every further template field of the node
+    (prompt variables, dynamic fields) as text.
+    """
+
+    type: ClassVar[str]
+    display_name: ClassVar[str] = ""
+    description: ClassVar[str] = ""
+    category: ClassVar[str] = "processing"
+    icon: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()  # older type names that mean this component
+    legacy: ClassVar[bool] = False
+    declared_inputs: ClassVar[tuple[Input, ...]] = ()
+    declared_outputs: ClassVar[tuple[Output, ...]] = ()
+    takes_more_fields: ClassVar[bool] = False  # reads fields beyond the declared ones: a prompt's variables, an author's own rows
+    is_input: ClassVar[bool] = False
+    is_output: ClassVar[bool] = False
+    # Annotations of the MCP tool a flow becomes: everything it touches beyond its inputs.
+    reads_world: ClassVar[bool] = False
+    writes_world: ClassVar[bool] = False
+
+    def __init__(self, *, vertex: VertexInfo, inputs: dict[str, Any], context: RunContext) -> None:
+        self.vertex = vertex
+        self.inputs = inputs
+        self.context = context
+        self.stopped_outputs: set[str] = set()
+        self.log_entries: list[dict[str, Any]] = []
+        self.artifact: Any = None
+
+    def stop(self, output: str) -> None:
+        """Do not let this output's branch run (durably: until this vertex decides again)."""
+        self.stopped_outputs.add(output)
+
+    async def before_outputs(self) -> None:
+        """Called once before the connected outputs of one build are computed."""
+
+    def log(self, message: str, *, name: str | None = None) -> None:
+        """Add a line to the vertex's log; it is sent as a `log` event and kept with the build."""
+        entry = {"name": name or f"Log {len(self.log_entries) + 1}", "message": message, "type": "text"}
+        self.log_entries.append(entry)

@@ -1,0 +1,186 @@
+"""Every error a caller may see, as one small tree. Faces translate it once (`mcp_server/errors.py`, `rest_adapter/errors.py`).
+
+HeadwaterError
+├── CredentialsMissing        nothing was presented
+├── InvalidApiKey             unknown, expired or revoked key
+├── InvalidToken              bad, expired or revoked session token; inactive user
+├── NotPermitted              known caller, forbidden action
+├── NotFound                  missing, or somebody else's: the two are never told apart
+├── AlreadyExists             a name or id is taken
+├── Locked                    the object refuses changes until it is unlocked
+├── Stale                     the caller changed an older version
+├── InvalidInput              a value is wrong: names the value and what would be right
+│   ├── ConflictingInput      two values of one request contradict each other
+│   ├── TweaksRefused         protected or undeclared fields
+│   └── FlowCannotRun         names the nodes that stop the run
+├── TooLarge                  a body, document or value over its limit
+├── TooManyRequests           with `retry_after_seconds`
+├── Unavailable               busy or database gone; with `retry_after_seconds`
+├── ComponentFailed           a component raised; carries its id and type
+├── RunCancelled              the run was cancelled before it finished
+└── InputRequired             the run waits for a person
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class HeadwaterError(Exception):
+    """Base of the tree. `code` is stable, `message` is for a person and tells the next step."""
+
+    code = "error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class CredentialsMissing(HeadwaterError):
+    code = "credentials_missing"
+
+    def __init__(self, message: str = "No credentials: send an API key as x-api-key or Authorization: Bearer.") -> None:
+        super().__init__(message)
+
+
+class InvalidApiKey(HeadwaterError):
+    code = "invalid_api_key"
+
+    def __init__(self, message: str = "This API key is unknown, expired or revoked. Create one with `headwater key create`.") -> None:
+        super().__init__(message)
+
+
+class InvalidToken(HeadwaterError):
+    code = "invalid_token"
+
+
+class NotPermitted(HeadwaterError):
+    code = "not_permitted"
+
+
+class NotFound(HeadwaterError):
+    """`kind` is the noun ("flow", "project", "variable" …), `identifier` what the caller asked for."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, identifier: str) -> None:
+        shown = identifier if len(identifier) <= 200 else identifier[:200] + "…"
+        super().__init__(f"{kind.capitalize()} not found: {shown}")
+        self.kind = kind
+        self.identifier = identifier
+
+
+class AlreadyExists(HeadwaterError):
+    """`field` is what must be unique ("name", "endpoint_name", "id")."""
+
+    code = "already_exists"
+
+    def __init__(self, message: str, *, field: str = "name") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Locked(HeadwaterError):
+    code = "locked"
+
+
+class Stale(HeadwaterError):
+    code = "stale"
+
+    def __init__(self, message: str, *, expected: str, current: str) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.current = current
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One wrong value: where it is (path into the body or arguments) and what is wrong with it."""
+
+    location: tuple[str | int, ...]
+    message: str
+    kind: str = "value_error"
+
+
+class InvalidInput(HeadwaterError):
+    code = "invalid_input"
+
+    def __init__(self, message: str, *, problems: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class ConflictingInput(InvalidInput):
+    code = "conflicting_input"
+
+
+class TweaksRefused(InvalidInput):
+    code = "tweaks_refused"
+
+    def __init__(self, message: str, *, fields: Sequence[str]) -> None:
+        super().__init__(message)
+        self.fields = tuple(sorted(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProblem:
+    """Why one node cannot run."""
+
+    node_id: str
+    display_name: str
+    type: str
+    reason: str
+    hint: str = ""
+
+
+class FlowCannotRun(InvalidInput):
+    code = "flow_cannot_run"
+
+    def __init__(self, message: str, *, nodes: Sequence[NodeProblem]) -> None:
+        super().__init__(message)
+        self.nodes = tuple(nodes)
+
+
+class TooLarge(HeadwaterError):
+    code = "too_large"
+
+
+class TooManyRequests(HeadwaterError):
+    code = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(HeadwaterError):
+    code = "unavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ComponentFailed(HeadwaterError):
+    """`reason` is the component's own text; `message` also names the component, as clients expect."""
+
+    code = "component_failed"
+
+    def __init__(self, *, component_id: str, component_type: str, display_name: str, reason: str, output: str | None = None) -> None:
+        super().__init__(f"Error building Component {display_name}: \n\n{reason}")
+        self.component_id = component_id
+        self.component_type = component_type
+        self.display_name = display_name
+        self.reason = reason
+        self.output = output
+        self.run_id: str | None = None
+
+
+class RunCancelled(HeadwaterError):
+    code = "run_cancelled"
+
+    def __init__(self, message: str = "The run was cancelled before it finished.") -> None:
+        super().__init__(message)
+
+
+class InputRequired(HeadwaterError):
+    code = "input_required"

@@ -1,0 +1,240 @@
+"""Projects: made, listed, renamed, deleted. Each one is an MCP server of its own, and its flows are that server's tools."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from projects.access.caller import Caller
+from projects.default_project import DefaultProject, find_project, get_project
+from projects.errors import AlreadyExists, Locked
+from projects.flows.library import UNSET, FlowChanged, OnFlowChange, Unset
+from projects.free_names import free_name
+from projects.kept_text import can_be_kept, check_text, find_uuid, json_text, refused
+from projects.unit_of_work import change_catalogue, reading
+from storage.database import Database
+from storage.encryption import SecretBox
+from storage.flows import FlowRepository
+from storage.ids import new_id
+from storage.projects import ProjectRepository
+from storage.tables import ProjectRow
+
+MAX_NAME_LENGTH = 240  # leaves room for " (n)" in the column
+MAX_DESCRIPTION_LENGTH = 100_000
+
+# Pictographs, arrows and symbols that are shown as pictures, flags, and the marks that turn a character into a picture.
+_EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a\u231b\u23e9-\u23f3\u23f8-\u23fa\ufe0f\u20e3]")
+_SECRET_SETTING = "oauth_client_secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`auth_settings` is what was stored; a secret in it is ciphertext."""
+
+    id: str
+    owner_id: str
+    name: str
+    description: str | None
+    parent_id: str | None
+    auth_settings: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def from_row(cls, row: ProjectRow) -> "Project":
+        return cls(
+            id=row.id,
+            owner_id=row.owner_id,
+            name=row.name,
+            description=row.description,
+            parent_id=row.parent_id,
+            auth_settings=None if row.auth_settings is None else from_json(row.auth_settings),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+
+class ProjectService:
+    """`on_change` hears of every flow that a change of its project moved or deleted."""
+
+    def __init__(
+        self,
+        database: Database,
+        on_change: OnFlowChange,
+        *,
+        default_project: DefaultProject | None = None,
+        secret_box: SecretBox | None = None,
+    ) -> None:
+        self._database = database
+        self._on_change = on_change
+        self._default_project = default_project or DefaultProject()
+        self._secret_box = secret_box
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        description: str | None = None,
+        auth_settings: Mapping[str, Any] | None = None,
+        flow_ids: Sequence[str] = (),
+    ) -> Project:
+        """Make a project and move these flows into it (those that are the caller's). A name that is taken gets a number."""
+        _check_name(name)
+        _check_description(description)
+        settings = self._settings_text(auth_settings if auth_settings is not None else self._default_project.auth_settings)
+        wanted_ids = {id for each in flow_ids if (id := find_uuid(each)) is not None}
+
+        async def work(session: AsyncSession) -> tuple[Project, list[FlowChanged]]:
+            projects, now = ProjectRepository(session), datetime.now(UTC)
+            taken = await projects.list_names_starting(name, owner_id=caller.user_id)
+            row = ProjectRow(
+                id=new_id(),
+                owner_id=caller.user_id,
+                parent_id=None,
+                name=free_name(name, taken),
+                description=description,
+                auth_settings=settings,
+                created_at=now,
+                updated_at=now,
+            )
+            await projects.add(row)
+            moved = []
+            for flow in await FlowRepository(session).list_by_ids(wanted_ids, owner_id=caller.user_id):
+                if flow.is_locked:
+                    raise Locked(f"The flow {flow.name} is locked; unlock it before you move it.")
+                moved.append(FlowChanged(flow.id, flow.owner_id, row.id, "updated", moved_from=flow.project_id))
+                flow.project_id = row.id
+            return Project.from_row(row), moved
+
+        project, moved = await change_catalogue(self._database, work)
+        await self._tell(moved)
+        return project
+
+    async def list_projects(self, caller: Caller) -> list[Project]:
+        """The default project first, then the oldest first."""
+        async with reading(self._database) as session:
+            rows = await ProjectRepository(session).list_owned(owner_id=caller.user_id)
+        named = [row for row in rows if row.name == self._default_project.name]
+        return [Project.from_row(row) for row in (*named, *(row for row in rows if row not in named))]
+
+    async def get(self, caller: Caller, project_id: str) -> Project:
+        """Raises NotFound, also for somebody else's project."""
+        async with reading(self._database) as session:
+            return Project.from_row(await get_project(session, project_id, owner_id=caller.user_id))
+
+    async def find_by_name(self, caller: Caller, name: str) -> Project | None:
+        """Exactly this name; None when there is none."""
+        if not can_be_kept(name):
+            return None
+        async with reading(self._database) as session:
+            row = await ProjectRepository(session).find_by_name(name, owner_id=caller.user_id)
+        return None if row is None else Project.from_row(row)
+
+    async def default_project(self, caller: Caller) -> Project:
+        """The project for what names no other; made now for a user who has none at all."""
+        async with reading(self._database) as session:
+            row = await self._default_project.find(session, owner_id=caller.user_id)
+        if row is not None:
+            return Project.from_row(row)
+
+        async def work(session: AsyncSession) -> Project:
+            return Project.from_row(await self._default_project.ensure(session, owner_id=caller.user_id))
+
+        return await change_catalogue(self._database, work)
+
+    async def update(
+        self,
+        caller: Caller,
+        project_id: str,
+        *,
+        name: str | Unset = UNSET,
+        description: str | Unset | None = UNSET,
+        parent_id: str | Unset | None = UNSET,
+        auth_settings: Mapping[str, Any] | Unset | None = UNSET,
+    ) -> Project:
+        """Raises NotFound (the project, or the new parent), AlreadyExists, InvalidInput."""
+        if name is not UNSET:
+            _check_name(name)
+        if description is not UNSET:
+            _check_description(description)
+        settings = UNSET if auth_settings is UNSET else self._settings_text(auth_settings)
+
+        async def work(session: AsyncSession) -> Project:
+            projects = ProjectRepository(session)
+            row = await get_project(session, project_id, owner_id=caller.user_id)
+            if name is not UNSET and name != row.name:
+                if await projects.find_by_name(name, owner_id=caller.user_id) is not None:
+                    raise AlreadyExists("Another of your projects has this name; choose a different one.", field="name")
+                row.name = name
+            if description is not UNSET:
+                row.description = description
+            if parent_id is not UNSET:
+                row.parent_id = await _checked_parent(session, row, parent_id)
+            if settings is not UNSET:
+                row.auth_settings = settings
+            row.updated_at = datetime.now(UTC)
+            await session.flush()
+            return Project.from_row(row)
+
+        return await change_catalogue(self._database, work)
+
+    async def delete(self, caller: Caller, project_id: str) -> None:
+        """With its flows and everything of theirs, locked or not. Raises NotFound."""
+
+        async def work(session: AsyncSession) -> list[FlowChanged]:
+            row = await get_project(session, project_id, owner_id=caller.user_id)
+            flows = await FlowRepository(session).list_owned(owner_id=caller.user_id, project_id=row.id, with_documents=False)
+            await ProjectRepository(session).delete(row.id, owner_id=caller.user_id)
+            return [FlowChanged(flow.id, flow.owner_id, row.id, "deleted") for flow in flows]
+
+        await self._tell(await change_catalogue(self._database, work))
+
+    def _settings_text(self, auth_settings: Mapping[str, Any] | None) -> str | None:
+        if auth_settings is None:
+            return None
+        settings = dict(auth_settings)
+        if secret := settings.get(_SECRET_SETTING):
+            if self._secret_box is None or not isinstance(secret, str):
+                raise refused("auth_settings", f"{_SECRET_SETTING} cannot be kept here; leave it out.")
+            settings[_SECRET_SETTING] = self._secret_box.encrypt(secret)
+        return json_text(settings, "auth_settings")
+
+    async def _tell(self, changes: Sequence[FlowChanged]) -> None:
+        for change in changes:
+            if (waiting := self._on_change(change)) is not None:
+                await waiting
+
+
+def _check_name(name: str) -> None:
+    check_text(name, "name", max_length=MAX_NAME_LENGTH)
+    if not any(character.isalnum() for character in name):
+        raise refused("name", "A project's name needs at least one letter or digit.", kind="invalid_project_name")
+    if found := _EMOJI.search(name):
+        raise refused("name", f"A project's name may have no emoji; leave out {found[0]}.", kind="invalid_project_name")
+
+
+def _check_description(description: str | None) -> None:
+    if description is not None:
+        check_text(description, "description", max_length=MAX_DESCRIPTION_LENGTH)
+
+
+async def _checked_parent(session: AsyncSession, row: ProjectRow, parent_id: str | None) -> str | None:
+    """The parent's id, if it is there and is not the project itself or below it."""
+    if parent_id is None:
+        return None
+    parent = ancestor = await get_project(session, parent_id, owner_id=row.owner_id)
+    seen: set[str] = set()
+    while ancestor.id not in seen:
+        if ancestor.id == row.id:
+            raise refused("parent_id", "A project cannot lie inside itself.")
+        seen.add(ancestor.id)
+        above = await find_project(session, ancestor.parent_id, owner_id=row.owner_id)
+        if above is None:
+            break
+        ancestor = above
+    return parent.id

@@ -1,0 +1,165 @@
+"""Messages that runs left behind: a conversation's history for runs, and lists of them for people."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from projects.access.caller import Caller
+from projects.engine.values import Message, Source
+from projects.kept_text import can_be_kept, find_uuid, refused
+from projects.unit_of_work import reading, writing
+from storage.database import Database
+from storage.messages import MessageRepository
+from storage.tables import MessageRow
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 200
+INTERNAL_SESSION = "agentic_"  # sessions whose ids start so are the server's own
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message with its id and everything that was kept as its properties."""
+
+    id: str
+    message: Message
+    properties: dict[str, Any]
+
+
+_ORDERS = {
+    "timestamp": lambda message: message.timestamp,
+    "sender": lambda message: message.sender,
+    "sender_name": lambda message: message.sender_name,
+    "session_id": lambda message: message.session_id,
+    "text": lambda message: message.text,
+}
+
+
+class MessageService:
+    """Reads and deletes. Messages are written by runs, together with everything else a run leaves behind."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_messages(
+        self,
+        caller: Caller,
+        *,
+        flow_id: str | None = None,
+        session_id: str | None = None,
+        sender: str | None = None,
+        sender_name: str | None = None,
+        order_by: str = "timestamp",
+        descending: bool = False,
+        limit: int | None = DEFAULT_LIMIT,
+        offset: int = 0,
+    ) -> list[StoredMessage]:
+        """The newest `limit` (at most 200) of the caller's messages, after passing over `offset`; then sorted for showing."""
+        order = _ORDERS.get(order_by)
+        if order is None:
+            raise refused("order_by", f"order_by must be one of {', '.join(_ORDERS)}.", kind="enum")
+        window = _window(limit, offset)
+        known_flow_id = None if flow_id is None else find_uuid(flow_id)
+        if flow_id is not None and known_flow_id is None:
+            return []
+        if not all(can_be_kept(text) for text in (session_id, sender, sender_name) if text is not None):
+            return []
+        async with reading(self._database) as session:
+            rows = await MessageRepository(session).list_newest(
+                owner_id=caller.user_id,
+                limit=window,
+                offset=offset,
+                flow_id=known_flow_id,
+                session_id=session_id,
+                sender=sender,
+                sender_name=sender_name,
+            )
+        messages = [stored_message(row) for row in reversed(rows)]
+        # The sort is stable, so that equal keys stay in the order in which they were said.
+        messages.sort(key=lambda stored: order(stored.message), reverse=descending)
+        return messages
+
+    async def read_history(
+        self, owner_id: str, flow_id: str, session_id: str, context_id: str, limit: int, *, except_run_id: str | None = None
+    ) -> list[Message]:
+        """The last `limit` messages of one conversation of one flow, oldest first. No session or no limit means none, never all."""
+        if not session_id or limit <= 0 or not (can_be_kept(session_id) and can_be_kept(context_id)):
+            return []
+        async with reading(self._database) as session:
+            rows = await MessageRepository(session).list_history(
+                owner_id=owner_id,
+                flow_id=flow_id,
+                session_id=session_id,
+                context_id=context_id,
+                limit=min(limit, 2**31),
+                except_run_id=except_run_id,
+            )
+        return [_message(row, from_json(row.properties)) for row in reversed(rows)]
+
+    async def list_sessions(
+        self, caller: Caller, *, flow_id: str | None = None, limit: int | None = DEFAULT_LIMIT, offset: int = 0
+    ) -> list[str]:
+        """Session ids, the one spoken in last first; the server's own are not listed."""
+        window = _window(limit, offset)
+        known_flow_id = None if flow_id is None else find_uuid(flow_id)
+        if flow_id is not None and known_flow_id is None:
+            return []
+        async with reading(self._database) as session:
+            return list(
+                await MessageRepository(session).list_sessions(
+                    owner_id=caller.user_id, flow_id=known_flow_id, limit=window, offset=offset, except_beginning=INTERNAL_SESSION
+                )
+            )
+
+    async def delete_messages(self, caller: Caller, message_ids: list[str]) -> int:
+        """How many were deleted; those that are not the caller's are passed over."""
+        known = {id for each in message_ids if (id := find_uuid(each)) is not None}
+        async with writing(self._database) as session:
+            return await MessageRepository(session).delete_many(known, owner_id=caller.user_id)
+
+    async def delete_session(self, caller: Caller, session_id: str) -> int:
+        """All of the caller's messages in this session, in whatever flow."""
+        if not session_id or not can_be_kept(session_id):
+            return 0
+        async with writing(self._database) as session:
+            return await MessageRepository(session).delete_session(session_id, owner_id=caller.user_id)
+
+
+def stored_message(row: MessageRow) -> StoredMessage:
+    properties = from_json(row.properties)
+    return StoredMessage(id=row.id, message=_message(row, properties), properties=properties)
+
+
+def _message(row: MessageRow, properties: dict[str, Any]) -> Message:
+    source = properties.get("source") or {}
+    return Message(
+        text=row.text,
+        sender=row.sender,
+        sender_name=row.sender_name,
+        session_id=row.session_id,
+        context_id=row.context_id,
+        files=from_json(row.files),
+        timestamp=row.created_at,
+        flow_id=row.flow_id,
+        run_id=row.run_id,
+        id=row.id,
+        source=Source(id=source.get("id"), display_name=source.get("display_name"), source=source.get("source")),
+        category=row.category,
+        content_blocks=from_json(row.content_blocks),
+        error=row.is_error,
+        edit=row.is_edited,
+        state=properties.get("state") or "complete",
+        usage=properties.get("usage"),
+        duration=row.duration_seconds,
+    )
+
+
+def _window(limit: int | None, offset: int) -> int:
+    if limit is None:
+        limit = DEFAULT_LIMIT
+    if limit < 1:
+        raise refused("limit", f"limit must be 1 to {MAX_LIMIT}.", kind="greater_than_equal")
+    if not 0 <= offset < 2**31:
+        raise refused("offset", "offset must be 0 or more.", kind="greater_than_equal")
+    return min(limit, MAX_LIMIT)

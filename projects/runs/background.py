@@ -1,0 +1,43 @@
+"""Runs that go on without a caller: tasks owned by the process, ended with it."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+logger = logging.getLogger(__name__)
+
+
+class BackgroundTasks:
+    """Starts coroutines that outlive the request that asked for them; leaving the context cancels and awaits them all."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        # Held in a set and awaited at the end: asyncio.TaskGroup would cancel every other run when one fails.
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("Background work %s ended with an error", task.get_name(), exc_info=error)
+
+    async def wait_until_idle(self) -> None:
+        """Until nothing that was started is still going (used at drain and by tests)."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)

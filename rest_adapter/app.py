@@ -1,0 +1,31 @@
+"""The REST face as routes, ready to be put into the application. Above: `mcp_server/app.py`. Below: the use cases in `projects`."""
+
+from collections.abc import Callable
+from functools import cache
+
+from pydantic_core import to_json
+from starlette.routing import BaseRoute
+
+from projects.services import ProjectServices
+from rest_adapter import openapi
+from rest_adapter.errors import exception_handlers
+from rest_adapter.information import ServerInformation
+from rest_adapter.routing import Authenticate, build_routes
+from rest_adapter.v1 import ENDPOINTS
+
+__all__ = ["ServerInformation", "create_rest_routes", "exception_handlers"]
+
+
+def create_rest_routes(services: ProjectServices, authenticate: Authenticate, information: ServerInformation) -> list[BaseRoute]:
+    """Every route, hot ones first. Give `exception_handlers()` to the application, so that unknown paths answer alike."""
+    return build_routes(
+        ENDPOINTS, services=services, authenticate=authenticate, information=information, openapi_text=_openapi_text(information)
+    )
+
+
+def _openapi_text(information: ServerInformation) -> Callable[[], bytes]:
+    @cache
+    def text() -> bytes:  # made when it is first asked for: not every process is
+        return to_json(openapi.document(ENDPOINTS, information))
+
+    return text

@@ -1,0 +1,19 @@
+"""The table of contents of the REST face. Hot routes come first, because the router looks at one after the other; the rest in URL order."""
+
+from rest_adapter.routing import Endpoint
+from rest_adapter.v1 import api_keys, documents, flows, login, monitor, projects, runs, server, users, variables
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *runs.HOT_ENDPOINTS,  # /api/v1/run/… /api/v1/webhook/…
+    *server.HOT_ENDPOINTS,  # /health /health_check
+    *api_keys.ENDPOINTS,  # /api/v1/api_key/
+    *server.ENDPOINTS,  # /api/v1/config /api/v1/version
+    *flows.ENDPOINTS,  # /api/v1/flows/
+    *login.ENDPOINTS,  # /api/v1/login /api/v1/logout …
+    *monitor.ENDPOINTS,  # /api/v1/monitor/
+    *projects.ENDPOINTS,  # /api/v1/projects/ /api/v1/folders/
+    *runs.ENDPOINTS,  # /api/v1/runs/
+    *users.ENDPOINTS,  # /api/v1/users/
+    *variables.ENDPOINTS,  # /api/v1/variables/
+    *documents.ENDPOINTS,  # /docs /openapi.json
+)

@@ -1,0 +1,44 @@
+"""Queries on the projects table."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.tables import ProjectRow
+
+
+class ProjectRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, row: ProjectRow) -> None:
+        self._session.add(row)
+        await self._session.flush()
+
+    async def find(self, project_id: str, *, owner_id: str) -> ProjectRow | None:
+        query = select(ProjectRow).where(ProjectRow.id == project_id, ProjectRow.owner_id == owner_id)
+        return (await self._session.execute(query)).scalar_one_or_none()
+
+    async def find_by_name(self, name: str, *, owner_id: str) -> ProjectRow | None:
+        query = select(ProjectRow).where(ProjectRow.owner_id == owner_id, ProjectRow.name == name)
+        return (await self._session.execute(query)).scalar_one_or_none()
+
+    async def find_oldest(self, *, owner_id: str) -> ProjectRow | None:
+        query = select(ProjectRow).where(ProjectRow.owner_id == owner_id).order_by(ProjectRow.created_at, ProjectRow.id).limit(1)
+        return (await self._session.execute(query)).scalar_one_or_none()
+
+    async def list_owned(self, *, owner_id: str) -> Sequence[ProjectRow]:
+        """Oldest first."""
+        query = select(ProjectRow).where(ProjectRow.owner_id == owner_id).order_by(ProjectRow.created_at, ProjectRow.id)
+        return (await self._session.execute(query)).scalars().all()
+
+    async def list_names_starting(self, beginning: str, *, owner_id: str) -> Sequence[str]:
+        """Names that start with exactly this text (no pattern characters)."""
+        query = select(ProjectRow.name).where(ProjectRow.owner_id == owner_id, func.substr(ProjectRow.name, 1, len(beginning)) == beginning)
+        return (await self._session.execute(query)).scalars().all()
+
+    async def delete(self, project_id: str, *, owner_id: str) -> bool:
+        """With its flows and everything of theirs. False when there is no such project."""
+        query = delete(ProjectRow).where(ProjectRow.id == project_id, ProjectRow.owner_id == owner_id).returning(ProjectRow.id)
+        return (await self._session.execute(query)).scalar_one_or_none() is not None

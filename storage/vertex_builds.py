@@ -1,0 +1,39 @@
+"""Queries on the vertex builds table. Rows are inserted by the run writer."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.tables import VertexBuildRow
+
+
+class VertexBuildRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def list_newest_of_each_vertex(self, flow_id: str, *, owner_id: str) -> Sequence[VertexBuildRow]:
+        """One build a vertex, in the order they were made."""
+        place = func.row_number().over(
+            partition_by=VertexBuildRow.vertex_id, order_by=(VertexBuildRow.created_at.desc(), VertexBuildRow.id.desc())
+        )
+        ranked = (
+            select(VertexBuildRow.id, place.label("place"))
+            .where(VertexBuildRow.owner_id == owner_id, VertexBuildRow.flow_id == flow_id)
+            .subquery()
+        )
+        query = select(VertexBuildRow).join(ranked, ranked.c.id == VertexBuildRow.id).where(ranked.c.place == 1)
+        return (await self._session.execute(query.order_by(VertexBuildRow.created_at, VertexBuildRow.id))).scalars().all()
+
+    async def list_of_run(self, run_id: str, *, owner_id: str) -> Sequence[VertexBuildRow]:
+        """In the order they were made."""
+        query = select(VertexBuildRow).where(VertexBuildRow.owner_id == owner_id, VertexBuildRow.run_id == run_id)
+        return (await self._session.execute(query.order_by(VertexBuildRow.created_at, VertexBuildRow.id))).scalars().all()
+
+    async def delete_of_flow(self, flow_id: str, *, owner_id: str) -> int:
+        query = (
+            delete(VertexBuildRow)
+            .where(VertexBuildRow.owner_id == owner_id, VertexBuildRow.flow_id == flow_id)
+            .returning(VertexBuildRow.id)
+        )
+        return len((await self._session.execute(query)).scalars().all())

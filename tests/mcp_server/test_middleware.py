@@ -1,0 +1,163 @@
+"""Request ids, the Host check, the bound on bodies and the redaction of access logs, over plain ASGI."""
+
+import logging
+from asyncio import Event
+from collections.abc import AsyncIterator, Sequence
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from starlette.types import Message
+
+from mcp_server.middleware import BodyBound, BodyLimits, HostCheck, RequestIdentity, redact_query_key, request_id
+
+LIMITS = BodyLimits(json_bytes=1_000, mcp_bytes=500, upload_bytes=5_000, idle_seconds=0.05)
+
+
+async def count_body(request: Request) -> Response:
+    return JSONResponse({"size": len(await request.body()), "request_id": request_id.get()})
+
+
+def app(allowed_hosts: Sequence[str] | None = None) -> Starlette:
+    paths = ["/api/v1/run/x", "/api/v1/mcp/streamable", "/api/v1/files/upload/x"]
+    return Starlette(
+        routes=[Route(path, count_body, methods=["GET", "POST"]) for path in paths],
+        middleware=[
+            Middleware(RequestIdentity),
+            Middleware(HostCheck, allowed_hosts=allowed_hosts),
+            Middleware(BodyBound, limits=LIMITS),
+        ],
+    )
+
+
+def client(allowed_hosts: Sequence[str] | None = None) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app(allowed_hosts)), base_url="http://localhost")
+
+
+async def chunks(count: int, size: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * size
+
+
+async def test_every_answer_carries_a_request_id_and_forbids_guessing_its_type() -> None:
+    async with client() as http:
+        answer = await http.get("/api/v1/run/x")
+        missing = await http.get("/nowhere")
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    assert len(answer.headers["x-request-id"]) == 16
+    assert answer.headers["x-content-type-options"] == missing.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_harmless_request_id_of_the_caller_is_kept_and_any_other_is_replaced() -> None:
+    async with client() as http:
+        kept = await http.get("/api/v1/run/x", headers={"X-Request-ID": "trace-1234.abc"})
+        replaced = await http.get("/api/v1/run/x", headers={"X-Request-ID": "a b\tc{}"})
+    assert kept.headers["x-request-id"] == "trace-1234.abc"
+    assert replaced.headers["x-request-id"] != "a b\tc{}"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:7860", "LOCALHOST:1", "127.0.0.1:9", "[::1]:7860", "tools.example.org:443"])
+async def test_the_servers_own_names_are_answered(host: str) -> None:
+    async with client(["localhost", "127.0.0.1", "[::1]", "tools.example.org:443"]) as http:
+        assert (await http.get("/api/v1/run/x", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.", "127.0.0.1:8000.evil.example", "localhost.evil.example", "tools.example.org", "a@localhost", ""]
+)
+async def test_any_other_name_is_misdirected(host: str) -> None:
+    async with client(["localhost", "127.0.0.1", "[::1]", "tools.example.org:443"]) as http:
+        assert (await http.get("/api/v1/run/x", headers={"Host": host})).status_code == 421
+
+
+async def test_two_host_headers_are_refused() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    headers = [(b"host", b"localhost"), (b"host", b"evil.example")]
+    await app(["localhost"])(
+        {"type": "http", "method": "GET", "path": "/api/v1/run/x", "query_string": b"", "headers": headers}, receive, send
+    )
+    assert sent[0]["status"] == 400
+
+
+def test_a_websocket_for_another_name_is_closed() -> None:
+    with (
+        TestClient(app(["localhost"]), base_url="http://evil.example") as http,
+        pytest.raises(Exception) as refusal,
+        http.websocket_connect("/x"),
+    ):
+        pass
+    assert getattr(refusal.value, "code", None) == 1008
+
+
+def test_an_allowed_host_that_cannot_be_read_stops_the_start() -> None:
+    with pytest.raises(ValueError, match="not a host name"):
+        HostCheck(app(), ["http://localhost"])
+
+
+@pytest.mark.parametrize(("path", "limit"), [("/api/v1/run/x", 1_000), ("/api/v1/mcp/streamable", 500)])
+async def test_a_body_over_its_limit_is_refused_with_and_without_a_declared_length(path: str, limit: int) -> None:
+    async with client() as http:
+        fits = await http.post(path, content=b"x" * limit)
+        declared = await http.post(path, content=b"x" * (limit + 1))
+        streamed = await http.post(path, content=chunks(limit // 100 + 1, 100))
+        lying = await http.post(path, content=b"", headers={"Content-Length": "9" * 5_000})
+    assert fits.json()["size"] == limit
+    assert declared.status_code == streamed.status_code == lying.status_code == 413
+    assert "too large" in streamed.json()["detail"]
+
+
+async def test_only_multipart_on_an_upload_address_may_be_larger() -> None:
+    async with client() as http:
+        upload = await http.post(
+            "/api/v1/files/upload/x", content=b"x" * 4_000, headers={"Content-Type": "multipart/form-data; boundary=b"}
+        )
+        json = await http.post("/api/v1/files/upload/x", content=b"x" * 4_000, headers={"Content-Type": "application/json"})
+        elsewhere = await http.post("/api/v1/run/x", content=b"x" * 4_000, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert (upload.status_code, json.status_code, elsewhere.status_code) == (200, 413, 413)
+
+
+async def test_a_body_that_stops_arriving_is_given_up() -> None:
+    sent: list[Message] = []
+    arriving = [{"type": "http.request", "body": b"x", "more_body": True}]
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        if arriving:
+            return arriving.pop()
+        await Event().wait()
+        raise AssertionError("never")
+
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/run/x", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    await app()(scope, receive, send)
+    assert sent[0]["status"] == 408
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/run/x?x-api-key=sk-1&stream=true", "/run/x?x-api-key=***&stream=true"),
+        ("/run/x?a=1&X-API-KEY=sk-1", "/run/x?a=1&X-API-KEY=***"),
+        ("/run/x?x%2Dapi%2Dkey=sk-1", "/run/x?x%2Dapi%2Dkey=***"),
+        ("/run/x?a=b", "/run/x?a=b"),
+        ("/run/x", "/run/x"),
+    ],
+)
+def test_an_access_log_never_holds_a_key_from_the_query(path: str, expected: str) -> None:
+    message, arguments = '%s - "%s %s HTTP/%s" %d', ("127.0.0.1:1", "POST", path, "1.1", 200)
+    record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, message, arguments, None)
+    assert redact_query_key(record)
+    assert record.getMessage() == f'127.0.0.1:1 - "POST {expected} HTTP/1.1" 200'

@@ -1,0 +1,63 @@
+"""Log lines: one each, and nothing in them to log in with."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from mcp_server.telemetry import CHATTY, configure_logging, redact
+
+KEY = "sk-" + "a" * 43
+
+
+@pytest.fixture(autouse=True)
+def the_loggers_as_they_were() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, levels = list(root.handlers), {name: logging.getLogger(name).level for name in ("", *CHATTY, "uvicorn.access")}
+    yield
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"GET /x?x-api-key={KEY}&a=1",
+        f"GET /x?X-API-KEY={KEY[3:]}",
+        f"GET /x?a=1&x%2Dapi-key={KEY[3:]}",
+        f"header {KEY}",
+        "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.c2lnbmF0dXJl",
+    ],
+)
+def test_keys_and_tokens_are_taken_out(text: str) -> None:
+    assert KEY[3:] not in redact(text) and "c2lnbmF0dXJl" not in redact(text)
+
+
+def test_ordinary_text_stays_as_it_is() -> None:
+    assert redact("Flow 'risk-assessment' ran, a task-force read it") == "Flow 'risk-assessment' ran, a task-force read it"
+
+
+def test_a_message_with_line_breaks_and_terminal_codes_is_one_harmless_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "text")
+    logging.getLogger("flows").warning("Flow %s", "a\nERROR forged \x1b[31m line")
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1 and "\x1b" not in written
+
+
+def test_json_lines_are_json_each(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    logging.getLogger("flows").error("a\nb %s", KEY)
+    entry = json.loads(capsys.readouterr().err)
+    assert (entry["level"], entry["logger"]) == ("error", "flows") and KEY not in entry["message"]
+
+
+def test_a_stack_trace_is_redacted_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "text")
+    try:
+        raise ValueError(f"refused {KEY}")
+    except ValueError:
+        logging.getLogger("flows").exception("failed")
+    written = capsys.readouterr().err
+    assert KEY not in written and "ValueError" in written

@@ -1,0 +1,71 @@
+"""Components for tests, brought in as a plugin package would bring its own: by the entry-point group `headwater.components`."""
+
+import asyncio
+from collections import Counter
+from typing import ClassVar
+
+from projects.engine.component import Component, ComponentError, Input, InputKind, Output
+from projects.engine.values import Data, Message
+
+PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+
+
+class Wait(Component):
+    """Passes its text on after a while; `seconds` 0 still gives way to others once."""
+
+    type = "HeadwaterTestWait"
+    display_name = "Wait"
+    category = "tests"
+    declared_inputs = (Input("text"), Input("seconds", InputKind.NUMBER, default=0.0, field_type="float"))
+    declared_outputs = (Output("message", method="wait"),)
+    started: ClassVar[Counter[str]] = Counter()
+    ended: ClassVar[Counter[str]] = Counter()
+
+    async def wait(self) -> Message:
+        Wait.started[self.context.flow_id] += 1
+        try:
+            await asyncio.sleep(float(self.inputs["seconds"] or 0))
+        finally:
+            Wait.ended[self.context.flow_id] += 1
+        return Message(text=self.inputs["text"])
+
+
+class Fail(Component):
+    """Always fails, with the text of `reason`."""
+
+    type = "HeadwaterTestFail"
+    display_name = "Fail"
+    category = "tests"
+    declared_inputs = (Input("text"), Input("reason", default="deliberate"))
+    declared_outputs = (Output("message", method="fail"),)
+
+    async def fail(self) -> Message:
+        raise ComponentError(self.inputs["reason"])
+
+
+class Count(Component):
+    """How often it ran in one run; the count lives in the run's own state."""
+
+    type = "HeadwaterTestCount"
+    display_name = "Count"
+    category = "tests"
+    declared_inputs = (Input("text"),)
+    declared_outputs = (Output("message", method="count"),)
+
+    async def count(self) -> Message:
+        seen = self.context.state.setdefault("counted", Counter())
+        seen[self.vertex.id] += 1
+        return Message(text=str(seen[self.vertex.id]))
+
+
+class Media(Component):
+    """A record with an image in it."""
+
+    type = "HeadwaterTestMedia"
+    display_name = "Media"
+    category = "tests"
+    declared_inputs = (Input("text"),)
+    declared_outputs = (Output("data", method="picture", types=("JSON",)),)
+
+    async def picture(self) -> Data:
+        return Data({"text": self.inputs["text"], "image": PIXEL})

@@ -1,0 +1,56 @@
+"""Files of flows: told apart by what they hold, and unpacked within limits."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from projects.errors import InvalidInput
+from rest_adapter.errors import BadRequest
+from rest_adapter.v1 import flow_files
+
+
+def archive(*entries: tuple[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as writing:
+        for name, content in entries:
+            writing.writestr(name, content)
+    return target.getvalue()
+
+
+def test_one_flow_a_list_of_flows_and_an_archive_are_told_apart() -> None:
+    one, two = {"name": "one"}, {"name": "two"}
+    assert flow_files.flows_in(json.dumps(one).encode()) == [one]
+    assert flow_files.flows_in(json.dumps({"flows": [one, two]}).encode()) == [one, two]
+    packed = archive(("a.json", json.dumps(one).encode()), ("deep/er/b.json", json.dumps({"flows": [two]}).encode()), ("notes.txt", b"hi"))
+    assert flow_files.flows_in(packed) == [one, two]
+
+
+def test_an_unreadable_file_in_an_archive_does_not_spoil_the_others() -> None:
+    packed = archive(("bad.json", b"{oops"), ("list.json", b"[1]"), ("good.json", b'{"name": "good"}'))
+    assert flow_files.flows_in(packed) == [{"name": "good"}]
+
+
+@pytest.mark.parametrize("content", [b"{oops", b"PK\x03\x04 and no archive", archive(("a.txt", b"no flow"))])
+def test_a_file_without_a_readable_flow_is_a_bad_request(content: bytes) -> None:
+    with pytest.raises(BadRequest):
+        flow_files.flows_in(content)
+
+
+@pytest.mark.parametrize("content", [b"[1]", b'"text"', b'{"flows": 1}', b'{"flows": [1]}'])
+def test_json_that_is_no_flow_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        flow_files.flows_in(content)
+
+
+def test_too_many_entries_are_refused_before_any_is_read() -> None:
+    entries = [(f"{number}.json", b"{}") for number in range(flow_files.MAX_ENTRIES + 1)]
+    with pytest.raises(BadRequest, match="the most"):
+        flow_files.flows_in(archive(*entries))
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused() -> None:
+    text = json.dumps({"name": "big", "description": " " * (flow_files.MAX_ENTRY_BYTES - 1_000)}).encode()
+    with pytest.raises(BadRequest, match="unpacks"):
+        flow_files.flows_in(archive(*((f"{number}.json", text) for number in range(3))))

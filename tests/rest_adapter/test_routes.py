@@ -1,0 +1,176 @@
+"""What holds for every route, read from the records; and what answers where no route does."""
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from openapi_spec_validator import validate
+from starlette.routing import Route
+
+from projects.access.caller import Caller
+from rest_adapter.openapi import answers_of
+from rest_adapter.routing import Credentials, Endpoint, OwnerRule, endpoint
+from rest_adapter.v1 import ENDPOINTS
+from tests.application import Application
+
+# Whoever adds a line here says that this path tells or does nothing that belongs to anybody.
+PUBLIC_PATHS = {
+    "/health",
+    "/health_check",
+    "/api/v1/version",
+    "/api/v1/config",
+    "/api/v1/login",
+    "/api/v1/auto_login",
+    "/api/v1/folders/",
+    "/api/v1/folders/{rest:path}",
+    "/openapi.json",
+    "/docs",
+    "/docs/{name}",
+}
+# These speak of the caller and answer strangers too: with nothing, or with a refusal of their own.
+OPEN_CALLER_PATHS = {"/api/v1/session", "/api/v1/logout", "/api/v1/refresh"}
+
+METHODS = [(method, record) for record in ENDPOINTS for method in record.methods]
+
+
+def named(case: Any) -> str:
+    return case.path if isinstance(case, Endpoint) else str(case)
+
+
+def path_of(record: Endpoint) -> str:
+    return re.sub(r"\{[^}]*\}", lambda _: str(uuid4()), record.path)
+
+
+def is_guarded(record: Endpoint) -> bool:
+    return record.path not in PUBLIC_PATHS | OPEN_CALLER_PATHS
+
+
+@pytest.mark.parametrize("record", ENDPOINTS, ids=named)
+def test_a_route_needs_a_caller_unless_it_is_on_the_public_list(record: Endpoint) -> None:
+    assert (record.owner is OwnerRule.PUBLIC) == (record.path in PUBLIC_PATHS)
+    if is_guarded(record):
+        assert record.credentials is Credentials.ANY
+
+
+async def test_every_guarded_route_wants_a_good_credential_before_it_reads_the_body(
+    application: Application, subtests: pytest.Subtests
+) -> None:
+    for method, record in [case for case in METHODS if is_guarded(case[1])]:
+        with subtests.test(f"{method} {record.path}"):
+            none = await application.nobody.request(method, path_of(record), content=b"{not json")
+            bad_key = await application.nobody.request(method, path_of(record), headers={"x-api-key": "sk-unknown"})
+            bad_token = await application.nobody.request(method, path_of(record), headers={"Authorization": "Bearer abc.def.ghi"})
+            assert (none.status_code, bad_key.status_code, bad_token.status_code) == (403, 403, 401)
+            assert set(none.json()) == {"detail"}
+            assert bad_token.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("record", ENDPOINTS, ids=named)
+def test_the_first_answer_of_a_record_is_the_good_one(record: Endpoint) -> None:
+    assert record.answers[0].status < 400
+    assert len({answer.status for answer in record.answers}) == len(record.answers)
+
+
+def test_no_route_is_there_twice() -> None:
+    seen = [(method, record.path) for method, record in METHODS]
+    assert len(seen) == len(set(seen))
+
+
+def test_the_hot_routes_come_first(application: Application) -> None:
+    paths = [route.path for route in application.app.routes if isinstance(route, Route)]
+    ours = [path for path in paths if path in {record.path for record in ENDPOINTS}]
+    assert ours[:4] == ["/api/v1/run/{flow_id_or_name}", "/api/v1/webhook/{flow_id_or_name}", "/health", "/health_check"]
+
+
+def test_a_handler_that_asks_for_what_no_request_has_is_refused() -> None:
+    async def handler(caller: Caller, weather: str) -> None: ...
+
+    with pytest.raises(TypeError, match="weather"):
+        endpoint("GET", "/x")(handler)
+
+
+async def test_the_openapi_document_is_valid_and_lists_every_listed_route(application: Application) -> None:
+    answer = await application.nobody.get("/openapi.json")
+    document = answer.json()
+    validate(document)
+    listed = {(record.path, method.lower()) for method, record in METHODS if record.is_listed}
+    assert {(path, method) for path, operations in document["paths"].items() for method in operations} == listed
+    ids = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
+    assert len(ids) == len(set(ids))
+    assert all(operation["summary"] for operations in document["paths"].values() for operation in operations.values())
+
+
+def test_what_every_guarded_route_may_answer_is_documented() -> None:
+    for record in ENDPOINTS:
+        statuses = {answer.status for answer in answers_of(record)}
+        if record.credentials is Credentials.ANY:
+            assert {401, 403} <= statuses
+        if record.body_media_types:
+            assert {413, 422} <= statuses
+
+
+async def test_an_unknown_path_is_404_in_json(application: Application) -> None:
+    for path in ("/nope", "/api/v1/nope", "/api/v1/flows/a/b/c"):
+        answer = await application.http.get(path)
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+async def test_a_wrong_method_is_405_and_names_the_right_ones(application: Application) -> None:
+    answer = await application.http.get("/api/v1/run/x")
+    assert (answer.status_code, answer.json(), answer.headers["Allow"]) == (405, {"detail": "Method Not Allowed"}, "POST")
+    answer = await application.http.post(f"/api/v1/flows/{uuid4()}")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
+    assert (await application.http.get("/api/v1/webhook/x")).status_code == 405
+    assert (await application.http.post("/health")).status_code == 405
+
+
+async def test_a_collection_without_its_slash_redirects_with_the_query(application: Application) -> None:
+    answer = await application.http.get("/api/v1/flows", params={"components_only": "true"})
+    assert answer.status_code == 307
+    assert answer.headers["Location"].endswith("/api/v1/flows/?components_only=true")
+
+
+async def test_folders_redirect_to_projects(application: Application) -> None:
+    project = uuid4()
+    for path, target in [
+        ("/api/v1/folders/", "/api/v1/projects/"),
+        (f"/api/v1/folders/{project}?page=1&size=2", f"/api/v1/projects/{project}?page=1&size=2"),
+        ("/api/v1/folders/upload/", "/api/v1/projects/upload/"),
+    ]:
+        answer = await application.nobody.get(path)
+        assert (answer.status_code, answer.headers["Location"], answer.content) == (307, target, b"")
+    assert (await application.nobody.post("/api/v1/folders/", json={})).status_code == 307
+
+
+async def test_an_id_that_is_no_uuid_is_422_with_its_place(application: Application) -> None:
+    for path in ("/api/v1/flows/xyz", "/api/v1/projects/xyz", "/api/v1/runs/xyz", "/api/v1/flows/xyz/report"):
+        answer = await application.http.get(path)
+        assert answer.status_code == 422
+        (entry,) = answer.json()["detail"]
+        assert set(entry) == {"type", "loc", "msg"}
+        assert entry["type"] == "uuid_parsing"
+        assert entry["loc"][0] == "path"
+        assert entry["loc"][1] in {"flow_id", "project_id", "run_id"}
+
+
+async def test_the_page_of_the_api_asks_no_other_server(application: Application) -> None:
+    page = await application.nobody.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "//" not in re.sub(r"<!DOCTYPE[^>]*>", "", page.text)
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert (await application.nobody.get(f"/{address}")).status_code == 200, address
+    assert "<script>" not in page.text
+    assert (await application.nobody.get("/docs/../routing.py")).status_code == 404
+    assert (await application.nobody.get("/docs/index.html")).status_code == 404
+
+
+async def test_a_mistake_of_ours_is_a_500_that_tells_nothing(application: Application, caplog: pytest.LogCaptureFixture) -> None:
+    await application.services.messages._database.__aexit__(None, None, None)
+    answer = await application.http.get("/api/v1/projects/")
+    assert answer.status_code in (500, 503)
+    assert set(answer.json()) == {"detail"}
+    assert "Traceback" not in answer.text
