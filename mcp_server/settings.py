@@ -117,7 +117,10 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Names = Field([], description="Further names, with commas between, that requests may carry in their Host header.")
     cors_origins: Names = Field([], description="Web origins, with commas between, whose pages may call this server from a browser.")
-    data_dir: Path = Field(default_factory=_default_data_dir, description="Folder of the database, the secret key and the files.")
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Folder of the database, the secret key and the files; default: headwater in the user's data folder (~/.local/share on Linux).",
+    )
     database_url: Annotated[str | None, Maybe] = Field(
         None, description="sqlite:///… or postgresql://…; default: headwater.db in the data folder."
     )
