@@ -6,7 +6,11 @@ import uuid
 from datetime import UTC, datetime
 
 _MICROSECOND_FRACTION = 4096 / 1_000_000
+_RANDOM_BYTES = 1_024  # asked of the system at once: a call for each id costs as much as the rest of it
 _last_moment = 0
+_random = bytearray()
+if hasattr(os, "register_at_fork"):  # a child must not hand out its parent's ids
+    os.register_at_fork(after_in_child=_random.clear)
 
 
 def new_id() -> str:
@@ -17,7 +21,10 @@ def new_id() -> str:
     if moment <= _last_moment:
         moment = _last_moment + 1
     _last_moment = moment
-    random = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
+    if len(_random) < 8:
+        _random.extend(os.urandom(_RANDOM_BYTES))
+    random = int.from_bytes(_random[-8:]) & 0x3FFF_FFFF_FFFF_FFFF
+    del _random[-8:]
     digits = f"{(moment >> 12) << 16 | 0x7000 | (moment & 0xFFF):016x}{0x8000_0000_0000_0000 | random:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 

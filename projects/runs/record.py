@@ -129,7 +129,7 @@ class RunRecord:
     def add_vertex(self, result: VertexResult, *, target_id: str | None) -> None:
         """One build and one transaction."""
         identity = self._identity
-        outputs = {name: _kept(value) for name, value in result.outputs.items()}
+        outputs = _kept(result.outputs)
         outputs_json = _json(outputs)
         self._batch.inserts.append(
             (
@@ -166,7 +166,7 @@ class RunRecord:
                     "run_id": identity.run_id,
                     "vertex_id": result.vertex_id,
                     "target_id": target_id,
-                    "inputs": _json({name: _kept(value) for name, value in result.inputs.items()}),
+                    "inputs": _json(_kept(result.inputs)),
                     "outputs": outputs_json,
                     "status": "success" if result.error is None else "error",
                     "error": None if result.error is None else _storable(result.error),
@@ -260,20 +260,26 @@ def _storable(text: str) -> str:
 
 def _kept(value: Any) -> Any:
     """The value as JSON types, long texts and lists cut: records are for looking at, the answer itself is never cut."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is str:
+        return value if len(value) <= TEXT_LIMIT else value[:TEXT_LIMIT] + "…"
+    if kind is Message:
+        return _kept(value.text)
+    if kind is dict:
+        return {str(key): _kept(item) for key, item in value.items()}
     match value:
-        case str():
-            return value if len(value) <= TEXT_LIMIT else value[:TEXT_LIMIT] + "…"
-        case None | bool() | int() | float():
-            return value
-        case Message():
-            return _kept(value.text)
         case Data():
             return _kept(value.data)
         case Table():
             return [_kept(row) for row in value.rows[:LIST_LIMIT]]
         case Mapping():
-            return {str(key): _kept(item) for key, item in value.items()}
+            return _kept(dict(value))
         case list() | tuple():
             return [_kept(item) for item in value[:LIST_LIMIT]]
         case _:
             return jsonable(value)
+
+
+_PLAIN = frozenset((type(None), bool, int, float))
