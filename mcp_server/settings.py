@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     cors_origins: Names = Field([], description="Web origins, with commas between, whose pages may call this server from a browser.")
     data_dir: Path = Field(
         default_factory=_default_data_dir,
-        description="Folder of the database, the secret key and the files; default: headwater in the user's data folder (~/.local/share on Linux).",
+        description="Folder of the database, secret key and files; default: the user's data folder, ~/.local/share/headwater on Linux.",
     )
     database_url: Annotated[str | None, Maybe] = Field(
         None, description="sqlite:///… or postgresql://…; default: headwater.db in the data folder."

@@ -38,12 +38,17 @@ from storage.run_writer import RunWriter
 from storage.runs import RunRepository
 
 FILES_FOLDER = "files"
+# A call asks for the catalogue's version several times, and each answer costs as much as running a small flow. Changes made by this
+# process are seen at once all the same; those of another one, such as `headwater key revoke`, after this time.
+VERSION_MEMORY_SECONDS = 0.002
 
 
 def database_settings(settings: Settings) -> DatabaseSettings:
     """Raises SettingsProblem for an address that is none."""
     try:
-        return DatabaseSettings(url=settings.resolved_database_url, pool_size=settings.database_pool_size)
+        return DatabaseSettings(
+            url=settings.resolved_database_url, pool_size=settings.database_pool_size, version_memory_seconds=VERSION_MEMORY_SECONDS
+        )
     except ValidationError as error:
         reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
         raise SettingsProblem(f"HEADWATER_DATABASE_URL cannot be used: {reason}.") from None

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
-from anyio import CancelScope
-
 from projects.access.caller import Caller
 from projects.engine import runner, schedule
 from projects.engine.events import (
@@ -103,8 +101,7 @@ class InvocationResult:
 @dataclass(slots=True)
 class _Running:
     owner_id: str
-    scope: CancelScope
-    is_cancel_requested: bool = False
+    scope: asyncio.Timeout  # without a time: it is the way to cancel a run and not the task that waits for it
 
 
 class InvocationService:
@@ -176,8 +173,7 @@ class InvocationService:
         running = self._running.get(run_id)
         if running is None or running.owner_id != caller.user_id:
             raise NotFound("run", run_id)
-        running.is_cancel_requested = True
-        running.scope.cancel()
+        running.scope.reschedule(asyncio.get_running_loop().time())
 
     def _prepare(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation) -> "_Run":
         if len(self._running) >= self._settings.max_running:
@@ -222,11 +218,11 @@ class InvocationService:
 
     async def _run(self, run: "_Run", on_event: OnEvent) -> InvocationResult:
         identity, record = run.identity, run.record
-        scope = CancelScope()
-        running = self._running[identity.run_id] = _Running(identity.owner_id, scope)
+        scope = asyncio.timeout(None)
+        self._running[identity.run_id] = _Running(identity.owner_id, scope)
         run.context.on_event = run.on_event = self._follow(run, on_event)
         try:
-            with scope:
+            async with scope:
                 for warning in record.warnings:
                     await run.on_event(Warned(warning))
                 outcome = await runner.run_graph(run.graph, context=run.context, on_event=run.on_event, values=run.values)
@@ -263,17 +259,16 @@ class InvocationService:
                 )
             raise
         except BaseException as error:
+            if isinstance(error, TimeoutError) and scope.expired():
+                cancelled = RunCancelled()
+                await record.finish(RunState.CANCELLED, error=_described(cancelled))
+                raise cancelled from None
             # A boundary: whatever else goes wrong inside a run, the run still ends in one visible state.
             logger.exception("Run %s failed unexpectedly", identity.run_id)
             record.abandon(RunState.FAILED, error={"code": "internal_error", "message": type(error).__name__})
             raise
         finally:
             del self._running[identity.run_id]
-        if not running.is_cancel_requested:
-            logger.error("Run %s was cancelled by nobody", identity.run_id)
-        cancelled = RunCancelled()
-        await record.finish(RunState.CANCELLED, error=_described(cancelled))
-        raise cancelled
 
     def _follow(self, run: "_Run", on_event: OnEvent) -> OnEvent:
         """Keep what a finished vertex leaves behind, then pass the event on."""

@@ -5,6 +5,7 @@ Above: repositories get the session from a use case. Below: SQLAlchemy on aiosql
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -55,6 +56,9 @@ class DatabaseSettings(BaseModel):
     url: str = Field(repr=False, description="sqlite:///path or postgresql://user:password@host/name")
     pool_size: int = Field(default=5, ge=1, description="Connections kept open")
     busy_timeout_seconds: float = Field(default=10.0, gt=0, description="How long to wait for another writer or a free connection")
+    version_memory_seconds: float = Field(
+        default=0.0, ge=0, description="For how long a change of the catalogue by another process may go unseen"
+    )
 
     @field_validator("url")
     @classmethod
@@ -129,6 +133,9 @@ class Database:
         # SQLite has one writer: waiting here is fair and costs nothing, its busy handler sleeps in growing steps.
         self._turn = asyncio.Lock()
         self._version_reader: _SqliteVersion | _PostgresqlVersion | None = None
+        self._version = 0
+        self._version_good_until = 0.0  # monotonic; 0 after each change made here, so that those are seen at once
+        self._changes = 0
 
     async def __aenter__(self) -> Self:
         try:
@@ -166,6 +173,8 @@ class Database:
                 async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
                     yield session
         finally:
+            self._version_good_until = 0.0
+            self._changes += 1
             if self.dialect == "sqlite":
                 self._turn.release()
 
@@ -179,13 +188,21 @@ class Database:
 
     async def catalogue_version(self) -> int:
         """The number that every catalogue write changes. Microseconds on SQLite; one SELECT on PostgreSQL, shared by who asks meanwhile."""
+        now = time.monotonic()
+        if now < self._version_good_until:
+            return self._version
         assert self._version_reader is not None, "the database is not open"
-        return await self._version_reader.read()
+        changes = self._changes
+        version = await self._version_reader.read()
+        if changes == self._changes:
+            self._version, self._version_good_until = version, now + self.settings.version_memory_seconds
+        return version
 
     async def is_reachable(self) -> bool:
         """Whether a query is answered now (health checks)."""
+        assert self._version_reader is not None, "the database is not open"
         try:
-            await self.catalogue_version()
+            await self._version_reader.read()
         except DatabaseUnavailable:
             return False
         return True

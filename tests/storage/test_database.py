@@ -225,3 +225,24 @@ def test_a_cache_keeps_nothing_that_was_read_at_another_version() -> None:
     cache.keep(2, "b", "x")
     cache.keep(2, "c", "x")
     assert [cache.find(2, key) for key in "abc"] == [None, "x", "x"]
+
+
+async def test_a_remembered_version_still_shows_every_change_made_here(database_settings: DatabaseSettings) -> None:
+    async with Database(database_settings.model_copy(update={"version_memory_seconds": 3600.0})) as remembering:
+        before = await remembering.catalogue_version()
+        async with remembering.transaction() as session:
+            await catalogue.bump(session)
+        assert await remembering.catalogue_version() == before + 1
+
+
+async def test_a_remembered_version_shows_changes_of_others_after_its_time(database_settings: DatabaseSettings) -> None:
+    async with (
+        Database(database_settings.model_copy(update={"version_memory_seconds": 3600.0})) as remembering,
+        Database(database_settings.model_copy(update={"version_memory_seconds": 0.0})) as exact,
+        Database(database_settings) as other,
+    ):
+        before = await remembering.catalogue_version()
+        async with other.transaction() as session:
+            await catalogue.bump(session)
+        assert await exact.catalogue_version() == before + 1
+        assert await remembering.catalogue_version() == before
