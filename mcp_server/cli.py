@@ -110,7 +110,7 @@ def import_(file: Path, project: str | None, username: str | None, data_dir: Pat
         project_id = await _project_id(services, caller, project) if project else None
         for flow in await services.flows.upload(caller, documents, project_id=project_id):
             click.echo(f"Imported {flow.name!r} as {flow.id}")
-            _show_report(await services.flows.report(caller, flow.id))
+            _show_report(await services.reports.report(caller, flow.id))
 
     _with_services(settings, username, work)
 
@@ -139,6 +139,50 @@ def migrate(data_dir: Path | None, env_file: Path | None) -> None:
 
     was_changed = asyncio.run(wiring.migrate(settings))
     click.echo("The database now has the newest shape." if was_changed else "The database has the newest shape already.")
+
+
+@commands.group(invoke_without_command=True)
+@_user
+@_options
+@click.pass_context
+def models(context: click.Context, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Say which models flows can use, and which one nodes get that name none."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.first_start import ways_to_models
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        for embeddings in (False, True):
+            ways = await ways_to_models(services, settings, caller, embeddings=embeddings)
+            click.echo("Embedding models:" if embeddings else "Chat models:")
+            for number, way in enumerate(ways):
+                click.echo(f"  {way}{'  <- the default' if number == 0 else ''}")
+            if not ways:
+                click.echo("  none. To get one: " + ("; ".join(ways_to_get_one(embeddings=embeddings))) + ".")
+
+    from projects.models.choice import ways_to_get_one
+
+    _with_services(settings, username, work)
+
+
+@models.command("add")
+@click.argument("name", type=click.Choice(["smollm2"]))
+@_options
+def add_model(name: str, data_dir: Path | None, env_file: Path | None) -> None:
+    """Fetch a small model that runs on this machine's processor, without a key and without a network."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.wiring import model_settings
+    from projects.models import local
+
+    folder = model_settings(settings).models_dir
+    assert folder is not None
+    path = local.add(folder)
+    click.echo(f"{name} is in {path}.")
+    if not local.is_added(folder):
+        click.echo('What runs it is missing still: pip install "headwater[local]"')
+    else:
+        click.echo("It is small, 135 million parameters: good for trying things out, not for answers that matter.")
 
 
 @commands.group()
@@ -353,6 +397,6 @@ def _show_report(report: "ImportReport") -> None:
     for edge in dropped:
         click.echo(f"  {'dropped':<12}edge {edge.source} -> {edge.target}: {edge.reason or ''}")
     for problem in report.problems:
-        click.echo(f"  {problem.kind.value:<12}{problem.node + ': ' if problem.node else ''}{problem.message}")
+        click.echo(f"  {problem.kind.value:<17}{problem.node + ': ' if problem.node else ''}{problem.message}")
     if not report.missing:
-        click.echo("  Everything in it can run here.")
+        click.echo("  Every node of it can run here, with what is missing above." if report.lacking else "  Everything in it can run here.")

@@ -16,6 +16,8 @@ from projects.errors import (
     InvalidToken,
     NotFound,
     NotPermitted,
+    ProviderBusy,
+    ProviderFailed,
     TooLarge,
     TooManyRequests,
     Unavailable,
@@ -68,6 +70,10 @@ def tool_failure_text(tool: str, error: HeadwaterError) -> str:
     match error:
         case ComponentFailed():
             text = f"Error in tool {tool!r}: component {error.display_name} ({error.component_id}) failed: {error.reason}"
+        case ProviderBusy():
+            text = f"Error in tool {tool!r}: the model provider is busy{_in(error)}: {error.message}"
+        case ProviderFailed():
+            text = f"Error in tool {tool!r}: the model provider failed{_in(error)}: {error.message}"
         case FlowCannotRun():
             nodes = "".join(f"\n- {node.display_name} ({node.node_id}): {node.reason} {node.hint}".rstrip() for node in error.nodes)
             text = f"Tool {tool!r} cannot run: {error.message}{nodes}"
@@ -79,6 +85,10 @@ def tool_failure_text(tool: str, error: HeadwaterError) -> str:
         case _:
             text = f"Error in tool {tool!r}: {error.message}"
     return printable(text, limit=4_000)
+
+
+def _in(error: ProviderFailed) -> str:
+    return f" (component {error.component_id})" if error.component_id else ""
 
 
 def printable(text: str, *, limit: int = 400) -> str:

@@ -2,11 +2,14 @@
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mcp_server.settings import Settings
 from projects import starter_flows
 from projects.access.caller import Caller, Credential
+from projects.errors import HeadwaterError
 from projects.services import ProjectServices
 
 
@@ -34,6 +37,27 @@ async def make_first_things(services: ProjectServices, settings: Settings, *, wi
     await services.flows.create_many(caller, starter_flows.drafts())
     key = (await services.api_keys.create(caller, name="First key"))[1] if with_api_key else None
     return FirstStart(user.username, password if given is None else None, key, project.id, project.name)
+
+
+async def ways_to_models(services: ProjectServices, settings: Settings, caller: Caller, *, embeddings: bool = False) -> Sequence[Any]:
+    """The ways to a model that are open to this person's flows, the default first; each says itself as text."""
+    stored = await services.variables.resolve_values(caller.user_id)
+
+    async def resolve(name: str) -> str | None:
+        return stored.get(name) or settings.environment_for_flows.get(name)
+
+    return await services.models.ways(resolve, embeddings=embeddings)
+
+
+async def model_line(services: ProjectServices, settings: Settings) -> str:
+    """Which model nodes get that name none, for the start."""
+    try:
+        ways = await ways_to_models(services, settings, await services.accounts.local_caller(None))
+    except HeadwaterError as error:
+        return error.message
+    if not ways:
+        return "Nodes that name no model have none here: headwater models tells how to get one."
+    return f"Nodes that name no model use {ways[0]}."
 
 
 def mcp_address(base_url: str, project_id: str) -> str:

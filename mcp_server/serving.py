@@ -15,7 +15,7 @@ import click
 import uvicorn
 
 from mcp_server.app import create_app
-from mcp_server.first_start import FirstStart, greeting, welcome
+from mcp_server.first_start import FirstStart, greeting, model_line, welcome
 from mcp_server.settings import Settings, SettingsProblem
 from mcp_server.wiring import open_services
 
@@ -41,6 +41,7 @@ def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     first: list[FirstStart] = []
+    told: list[asyncio.Task[None]] = []
     server: _Server | None = None
     task = asyncio.current_task()
     assert task is not None
@@ -75,9 +76,20 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
                 click.echo(welcome(first[0], settings.base_url) if first else greeting(settings.base_url), nl=False)
                 sys.stdout.flush()
                 first.clear()
+                # Looking for models takes a moment, and those who wait for this server need not wait for that.
+                told.append(asyncio.create_task(tell_model(), name="which model"))
+
+            async def tell_model() -> None:
+                click.echo(await model_line(services, settings))
+                sys.stdout.flush()
 
             server = _Server(config, tell, app.state.close_streams)
-            await server.serve(sockets=[listener])
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                for each in told:
+                    each.cancel()
+                await asyncio.gather(*told, return_exceptions=True)
     except asyncio.CancelledError:
         if server is not None:
             raise

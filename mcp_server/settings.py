@@ -6,6 +6,7 @@ A setting is taken from the command line, else the environment, else the file gi
 
 import difflib
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from pydantic import AliasChoices, AliasGenerator, BeforeValidator, Field, Priva
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mcp_server.authority import is_loopback
+from projects.models.providers import KEY_NAMES
+from projects.outgoing.addresses import AllowedAddresses
 
 PREFIX = "HEADWATER_"
 LANGFLOW_PREFIX = "LANGFLOW_"
@@ -82,23 +85,31 @@ def _default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "headwater"
 
 
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def _split(value: Any, separator: str = ",") -> Any:
+    return [part.strip() for part in value.split(separator) if part.strip()] if isinstance(value, str) else value
 
 
 def _none_if_empty(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Names = Annotated[list[str], NoDecode, BeforeValidator(lambda value: _split(value))]
 """A list, written with commas between its items."""
+
+Lines = Annotated[list[str], NoDecode, BeforeValidator(lambda value: _split(value, ";"))]
+"""A list whose items may hold commas, written with semicolons between them."""
 
 Maybe = BeforeValidator(_none_if_empty)
 
 
+# Names that whole families of programs read.
+USUAL_NAMES: Mapping[str, str] = {"openai_base_url": "OPENAI_BASE_URL"}
+
+
 def _aliases(field: str) -> AliasChoices:
-    langflow = LANGFLOW_NAMES.get(field)
-    return AliasChoices(PREFIX + field.upper(), *([LANGFLOW_PREFIX + langflow] if langflow is not None else []))
+    langflow, usual = LANGFLOW_NAMES.get(field), USUAL_NAMES.get(field)
+    others = [LANGFLOW_PREFIX + langflow] if langflow is not None else []
+    return AliasChoices(PREFIX + field.upper(), *others, *([usual] if usual is not None else []))
 
 
 class Settings(BaseSettings):
@@ -142,9 +153,46 @@ class Settings(BaseSettings):
     logins_per_minute: int = Field(5, ge=1, description="Log-ins a minute that one address may try.")
     first_project_name: str = Field("Starter Project", min_length=1, description="Name of the project that each user begins with.")
     max_running_runs: int = Field(256, ge=1, description="Runs at once; further ones are refused with 503 until one ends.")
+    max_steps_per_run: int = Field(
+        10_000, ge=1, description="Steps of one run: components built and tools called, in its loops and the flows it runs too."
+    )
+    max_flow_depth: int = Field(8, ge=1, description="How deep flows may run each other, the outermost one counted.")
     max_upload_megabytes: int = Field(1024, ge=1, description="Largest file that can be uploaded, in megabytes.")
     variables_to_get_from_environment: Names = Field(
-        [], description="Names, with commas between, of environment variables that flows may read when no stored variable has the name."
+        default_factory=lambda: list(KEY_NAMES),
+        description="Names, with commas between, of environment variables that flows may read when no stored "
+        "variable has the name; default: the keys of model providers, such as OPENAI_API_KEY.",
+    )
+    default_model: Annotated[str | None, Maybe] = Field(
+        None,
+        description="The model of nodes that name none, as provider:name, for example openai:gpt-4o-mini; default: see `headwater models`.",
+    )
+    default_embedding_model: Annotated[str | None, Maybe] = Field(
+        None, description="The embedding model of nodes that name none, as provider:name, for example openai:text-embedding-3-small."
+    )
+    openai_base_url: Annotated[str | None, Maybe] = Field(
+        None, description="Address of a server that speaks OpenAI's API and takes the place of OpenAI; OPENAI_BASE_URL is read too."
+    )
+    ollama_base_url: Annotated[str | None, Maybe] = Field(
+        "http://127.0.0.1:11434", description="Address of Ollama; empty: it is not looked for."
+    )
+    model_timeout_seconds: float = Field(
+        120, gt=0, description="Seconds that a model may take to answer, or when it streams, between two pieces."
+    )
+    model_retries: int = Field(2, ge=0, le=10, description="How often a call of a model is tried again when the provider is busy or fails.")
+    allowed_addresses: Names = Field(
+        [],
+        description="Hosts, host:port or networks such as 10.1.0.0/16, with commas between, that flows may call though not public.",
+    )
+    allowed_mcp_commands: Lines = Field(
+        [],
+        description="Whole command lines, with semicolons between, of MCP servers that flows may start; by default none.",
+    )
+    max_answer_megabytes: int = Field(50, ge=1, description="Largest answer, unpacked and in megabytes, that one call of a flow may bring.")
+    allowed_databases: Names = Field(
+        [],
+        repr=False,
+        description="Database addresses, with commas between, that the SQL component may read: sqlite:////path or postgresql://reader:password@host/name.",
     )
     access_log: bool = Field(False, description="Log a line for each request, with keys in addresses taken out.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda value: str(value).lower())] = Field(
@@ -179,6 +227,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"public_url: {self.public_url!r} is not an address such as https://tools.example.org")
             if open_doors and not is_loopback(parts.hostname or ""):
                 raise ValueError(f"public_url: {self.public_url} is for others, and {' and '.join(open_doors)} would let them in")
+        for name, address in (("openai_base_url", self.openai_base_url), ("ollama_base_url", self.ollama_base_url)):
+            if address is not None and (urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname):
+                raise ValueError(f"{name}: {address!r} is not an address such as http://127.0.0.1:8000/v1")
+        try:
+            AllowedAddresses.parse(self.allowed_addresses)
+        except ValueError as error:
+            raise ValueError(f"allowed_addresses: {error}") from None
+        for line in self.allowed_mcp_commands:
+            try:
+                shlex.split(line)
+            except ValueError as error:
+                raise ValueError(f"allowed_mcp_commands: {line!r} is no command line: {error}") from None
         if "*" in self.cors_origins:
             raise ValueError("cors_origins: name the origins; * would let every web page call this server")
         return self

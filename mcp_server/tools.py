@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -14,7 +15,8 @@ from mcp_server.content import content_of
 from mcp_server.errors import printable, protocol_error, tool_failure_text, unknown_tool
 from mcp_server.middleware import request_id
 from mcp_server.visit import visit_of
-from projects.engine.events import OnEvent, RunEvent, RunStarted, VertexFinished, ignore
+from projects.engine.context import DEPTH_HEADER
+from projects.engine.events import MessageAdded, OnEvent, RunEvent, RunStarted, TokenAdded, VertexFinished, ignore
 from projects.errors import HeadwaterError, NotFound
 from projects.tools import Tool
 
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 EXCLUDED_FLOWS_KEY = "langflow.org/excluded-flows"
 RUN_ID_KEY = "headwater/run-id"
 SESSION_ID_KEY = "headwater/session-id"
+
+_SECONDS_BETWEEN_TEXTS = 0.25
+_TEXT_SHOWN = 500
 
 _VARIABLE_HEADER = b"x-langflow-global-var-"
 
@@ -60,6 +65,7 @@ async def run_tool(ctx: Context, name: str, arguments: Mapping[str, Any]) -> dic
             name,
             arguments,
             request_variables=_request_variables(ctx.request),
+            depth=_depth(ctx.request),
             on_event=_progress(ctx),
         )
     except NotFound as error:
@@ -101,22 +107,40 @@ def _wire_tool(tool: Tool) -> dict[str, Any]:
 
 
 def _progress(ctx: Context) -> OnEvent:
-    """Vertices finished of vertices to run, told only to a client that gave a progress token."""
+    """Vertices finished of vertices to run, and between them an agent's tools and its text; only for a client that gave a token."""
     match ctx.params:
         case {"_meta": {"progressToken": str() | int() as token}} if not isinstance(token, bool):
             pass
         case _:
             return ignore
-    told = 0
+    told = total = between = 0
+    said_at = 0.0
+    text = ""
+
+    async def tell_between(message: str) -> None:
+        """Something happened inside a vertex: each time a smaller part of the way to the next whole number, for it must always grow."""
+        nonlocal between
+        between += 1
+        await ctx.session.report_progress(told + between / (between + 1), total, message)
 
     async def tell(event: RunEvent) -> None:
-        nonlocal told
+        nonlocal told, total, between, said_at, text
         match event:
             case RunStarted(to_run=to_run):
-                await ctx.session.report_progress(0, len(to_run))
-            case VertexFinished(result=result, finished=finished, total=total) if finished > told:
-                told = finished  # vertices run side by side: a late one must not make the count fall
-                await ctx.session.report_progress(finished, total, result.display_name)
+                total = len(to_run)
+                await ctx.session.report_progress(0, total)
+            case VertexFinished(result=result, finished=finished, total=to_run) if finished > told:
+                told, total, between = finished, to_run, 0  # vertices run side by side: a late one must not make the count fall
+                await ctx.session.report_progress(finished, to_run, result.display_name)
+            case VertexFinished(result=result):
+                await tell_between(result.display_name)  # an agent's tool, or a step of a loop
+            case MessageAdded(message=message) if message.state == "partial":
+                text = message.text
+            case TokenAdded(chunk=chunk):
+                text = (text + chunk)[-_TEXT_SHOWN:]
+                if monotonic() - said_at >= _SECONDS_BETWEEN_TEXTS:
+                    said_at = monotonic()
+                    await tell_between(text)
             case _:
                 pass
 
@@ -132,6 +156,12 @@ def _request_variables(request: Request | None) -> dict[str, str]:
         for name, value in request.scope["headers"]
         if name.startswith(_VARIABLE_HEADER)
     }
+
+
+def _depth(request: Request | None) -> int:
+    """How many of our own runs stand behind this call; what is no small number is none."""
+    text = request.headers.get(DEPTH_HEADER, "") if request is not None else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
 
 
 def _unsendable_argument(arguments: Mapping[str, Any]) -> str:

@@ -17,17 +17,26 @@ from projects.access.accounts import AccessSettings, AccountService
 from projects.access.api_keys import ApiKeyService
 from projects.components.registry import load_registry
 from projects.default_project import DefaultProject
-from projects.errors import Unavailable
+from projects.errors import InvalidInput, Unavailable
 from projects.files import FileLimits, FileService
+from projects.flow_reports import ReportService
 from projects.flows.flow import FlowChanged
 from projects.flows.library import FlowLibrary
 from projects.flows.prepared import FlowCache
 from projects.invocation import InvocationService, RunSettings
+from projects.knowledge import KnowledgeService
 from projects.lifecycle import ProjectService
 from projects.messages import MessageService
+from projects.models.choice import ModelRegistry, ModelSettings
 from projects.monitoring import MonitoringService
+from projects.outgoing.clients import GuardedHttp
+from projects.outgoing.guard import Guard
+from projects.outgoing.tool_servers import ToolServers
+from projects.run_files import RunFiles
+from projects.run_resources import ModelSource, RunResources
 from projects.runs.events import EventPort, flows_topic
 from projects.services import ProjectServices
+from projects.sql_queries import SqlQueries
 from projects.tools import ToolService
 from projects.variables import VariableService
 from storage import migrate as storage_migrate
@@ -38,6 +47,7 @@ from storage.run_writer import RunWriter
 from storage.runs import RunRepository
 
 FILES_FOLDER = "files"
+MODELS_FOLDER = "models"
 # A call asks for the catalogue's version several times, and each answer costs as much as running a small flow. Changes made by this
 # process are seen at once all the same; those of another one, such as `headwater key revoke`, after this time.
 VERSION_MEMORY_SECONDS = 0.002
@@ -72,14 +82,20 @@ async def open_services(
     await migrate(settings)
     secret_key = _secret_key(settings)
     at = database_settings(settings)
-    run_settings = RunSettings(environment=settings.environment_for_flows, max_running=settings.max_running_runs)
+    run_settings = RunSettings(
+        environment=settings.environment_for_flows,
+        max_running=settings.max_running_runs,
+        max_steps=settings.max_steps_per_run,
+        max_depth=settings.max_flow_depth,
+    )
     async with AsyncExitStack() as stack:
         stack.enter_context(_explained())
         database = await stack.enter_async_context(Database(at))
         stack.enter_context(running_processes.announced(settings.data_dir, run_settings.process_id))
         await _settle_what_was_left_behind(database, settings, run_settings.process_id)
         writer = await stack.enter_async_context(RunWriter(at))
-        services = _build(settings, database, writer, run_settings, secret_key)
+        models = await stack.enter_async_context(ModelRegistry(model_settings(settings), Guard(settings.allowed_addresses)))
+        services = _build(settings, database, writer, run_settings, secret_key, models)
         await stack.enter_async_context(services.invocations)
         first = await make_first_things(services, settings, with_api_key=on_first_start is not None)
         if first is not None and on_first_start is not None:
@@ -87,7 +103,9 @@ async def open_services(
         yield services
 
 
-def _build(settings: Settings, database: Database, writer: RunWriter, run_settings: RunSettings, secret_key: str) -> ProjectServices:
+def _build(
+    settings: Settings, database: Database, writer: RunWriter, run_settings: RunSettings, secret_key: str, models: ModelRegistry
+) -> ProjectServices:
     secret_box = SecretBox(secret_key)
     default_project = DefaultProject(name=settings.first_project_name)
     events = EventPort()
@@ -102,23 +120,33 @@ def _build(settings: Settings, database: Database, writer: RunWriter, run_settin
         refresh_token_seconds=settings.refresh_token_expire_seconds,
     )
     projects = ProjectService(database, tell, default_project=default_project, secret_box=secret_box)
-    library = FlowLibrary(database, tell, registry, default_project=default_project)
+    library = FlowLibrary(database, tell, default_project=default_project)
     prepared = FlowCache(database, library, registry)
     variables = VariableService(database, secret_box)
     messages = MessageService(database)
+    files = FileService(
+        database, LocalDisk(settings.data_dir / FILES_FOLDER), FileLimits(file_bytes=settings.max_upload_megabytes * 1024 * 1024)
+    )
+    resources = _resources(settings, models=models, files=files, knowledge=KnowledgeService(database, messages))
     invocations = InvocationService(
-        flows=prepared, messages=messages, variables=variables, writer=writer, events=events, settings=run_settings
+        flows=prepared,
+        messages=messages,
+        variables=variables,
+        writer=writer,
+        events=events,
+        resources=resources,
+        settings=run_settings,
     )
     return ProjectServices(
         accounts=AccountService(database, access),
         api_keys=ApiKeyService(database, writer),
         projects=projects,
         flows=library,
+        reports=ReportService(library, registry, variables, files, environment=run_settings.environment, models=resources.models),
         prepared_flows=prepared,
         variables=variables,
-        files=FileService(
-            database, LocalDisk(settings.data_dir / FILES_FOLDER), FileLimits(file_bytes=settings.max_upload_megabytes * 1024 * 1024)
-        ),
+        files=files,
+        models=models,
         messages=messages,
         monitoring=MonitoringService(database),
         invocations=invocations,
@@ -127,6 +155,40 @@ def _build(settings: Settings, database: Database, writer: RunWriter, run_settin
         registry=registry,
         is_database_reachable=database.is_reachable,
     )
+
+
+def model_settings(settings: Settings) -> ModelSettings:
+    return ModelSettings(
+        default_model=settings.default_model or "",
+        default_embedding_model=settings.default_embedding_model or "",
+        openai_base_url=settings.openai_base_url or "",
+        ollama_base_url=settings.ollama_base_url or "",
+        models_dir=settings.data_dir / MODELS_FOLDER,
+        timeout_seconds=settings.model_timeout_seconds,
+        max_retries=settings.model_retries,
+    )
+
+
+def _resources(settings: Settings, *, models: ModelSource, files: FileService, knowledge: KnowledgeService) -> RunResources:
+    """What runs may reach beyond their graph. Each helper replaces the line of its own source."""
+    guard = Guard(settings.allowed_addresses)
+    return RunResources(
+        models=models,
+        files=RunFiles(files),
+        knowledge=knowledge,
+        outgoing=GuardedHttp(guard, max_bytes=settings.max_answer_megabytes * 1_000_000),
+        tool_servers=ToolServers(
+            guard, allowed_commands=settings.allowed_mcp_commands, max_bytes=settings.max_answer_megabytes * 1_000_000
+        ),
+        databases=_databases(settings),
+    )
+
+
+def _databases(settings: Settings) -> SqlQueries:
+    try:
+        return SqlQueries(settings.allowed_databases)
+    except InvalidInput as error:
+        raise SettingsProblem(f"allowed_databases: {error.message}") from error
 
 
 @contextmanager

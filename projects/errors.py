@@ -16,6 +16,13 @@ HeadwaterError
 ├── TooLarge                  a body, document or value over its limit
 ├── TooManyRequests           with `retry_after_seconds`
 ├── Unavailable               busy or database gone; with `retry_after_seconds`
+├── ModelMissing              no model was chosen and none can be; names the ways to get one
+├── PackageMissing            an extra is not installed; names the install line
+├── ProviderFailed            a provider of models answered with an error (502), with its status
+│   ├── ProviderBusy          its 429 (503), with `retry_after_seconds`
+│   └── ProviderTimedOut      no answer in time (504)
+├── AddressRefused            an outgoing call to an address that flows may not reach
+├── LimitReached              too many steps, too deep, too big
 ├── ComponentFailed           a component raised; carries its id and type
 ├── RunCancelled              the run was cancelled before it finished
 └── InputRequired             the run waits for a person
@@ -158,6 +165,46 @@ class Unavailable(HeadwaterError):
     def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class ModelMissing(InvalidInput):
+    code = "model_missing"
+
+
+class PackageMissing(InvalidInput):
+    code = "package_missing"
+
+
+class ProviderFailed(HeadwaterError):
+    """`provider_status` is the HTTP status the provider answered with, None when there was no answer."""
+
+    code = "provider_failed"
+
+    def __init__(self, message: str, *, provider: str, provider_status: int | None = None) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.provider_status = provider_status
+        self.component_id: str | None = None  # filled in by the runner
+
+
+class ProviderBusy(ProviderFailed):
+    code = "provider_busy"
+
+    def __init__(self, message: str, *, provider: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message, provider=provider, provider_status=429)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ProviderTimedOut(ProviderFailed):
+    code = "provider_timed_out"
+
+
+class AddressRefused(HeadwaterError):
+    code = "address_refused"
+
+
+class LimitReached(InvalidInput):
+    code = "limit_reached"
 
 
 class ComponentFailed(HeadwaterError):

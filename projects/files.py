@@ -1,7 +1,7 @@
 """Files that users upload: their bytes in the blob store under generated keys, their names only ever shown."""
 
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from projects.access.caller import Caller
 from projects.errors import NotFound, TooLarge, Unavailable
+from projects.free_names import free_name
 from projects.kept_text import find_uuid
+from projects.storage_paths import StoragePath, find_storage_path
 from projects.unit_of_work import reading, writing
 from storage.blobs import BlobNotFound, BlobStore, BlobStoreUnavailable, BlobTooLarge, new_blob_key
 from storage.database import Database, MissingReference
@@ -76,6 +78,11 @@ class StoredFile:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def path(self) -> str:
+        """How documents and messages name it (`storage_paths.py`)."""
+        return str(StoragePath(self.flow_id or self.owner_id, self.name))
+
     @classmethod
     def from_row(cls, row: FileRow) -> "StoredFile":
         return cls(
@@ -99,12 +106,22 @@ class FileService:
         self._limits = limits
 
     async def save(self, caller: Caller, flow_id: str | None, name: str, chunks: AsyncIterable[bytes]) -> StoredFile:
-        """Keep a stream of bytes under this name. Raises NotFound (the flow), TooLarge, Unavailable; then nothing is kept."""
+        """Keep a stream of bytes under this name, or under `name (n)` when there is one. Raises NotFound (the flow), TooLarge, Unavailable.
+
+        When it raises, nothing is kept.
+        """
+        return await self._keep(caller.user_id, flow_id, name, chunks, in_place=False)
+
+    async def put(self, owner_id: str, flow_id: str, name: str, content: bytes) -> StoredFile:
+        """Keep a file of a flow in place of one of the same name. Raises as `save`."""
+        return await self._keep(owner_id, flow_id, name, _one(content), in_place=True)
+
+    async def _keep(self, owner_id: str, flow_id: str | None, name: str, chunks: AsyncIterable[bytes], *, in_place: bool) -> StoredFile:
         known_flow_id = None
         async with reading(self._database) as session:
             if flow_id is not None:
-                known_flow_id = await _flow_id(session, flow_id, owner_id=caller.user_id)
-            room = self._limits.user_bytes - await FileRepository(session).sum_sizes(owner_id=caller.user_id)
+                known_flow_id = await _flow_id(session, flow_id, owner_id=owner_id)
+            room = self._limits.user_bytes - await FileRepository(session).sum_sizes(owner_id=owner_id)
         limit = min(self._limits.file_bytes, room)
         if limit <= 0:
             raise TooLarge(f"Your files take all of the {self._limits.user_bytes:,} bytes that you may keep; delete some first.")
@@ -118,7 +135,7 @@ class FileService:
         clean, now = clean_name(name), datetime.now(UTC)
         row = FileRow(
             id=new_id(),
-            owner_id=caller.user_id,
+            owner_id=owner_id,
             flow_id=known_flow_id,
             name=clean,
             blob_key=key,
@@ -131,17 +148,48 @@ class FileService:
             async with writing(self._database) as session:
                 files = FileRepository(session)
                 # Several uploads at once may each have fitted when they began.
-                await files.lock_owner(owner_id=caller.user_id)
+                await files.lock_owner(owner_id=owner_id)
+                replaced: list[str] = []
+                if in_place:
+                    replaced = await files.delete_named(clean, owner_id=owner_id, flow_id=known_flow_id)
+                else:
+                    row.name = _free_name(clean, await files.list_names(owner_id=owner_id, flow_id=known_flow_id))
                 await files.add(row)
-                if await files.sum_sizes(owner_id=caller.user_id) > self._limits.user_bytes:
+                if await files.sum_sizes(owner_id=owner_id) > self._limits.user_bytes:
                     raise TooLarge(f"Your files would take more than the {self._limits.user_bytes:,} bytes that you may keep.")
-                return StoredFile.from_row(row)
         except MissingReference as error:
             await self._discard(key)
             raise NotFound("flow", flow_id or "") from error
         except BaseException:
             await self._discard(key)
             raise
+        for old in replaced:
+            await self._discard(old)
+        return StoredFile.from_row(row)
+
+    async def read(self, owner_id: str, path_or_id: str, *, limit_bytes: int) -> bytes:
+        """A whole file of the owner's, by storage path or id. Raises NotFound, TooLarge, Unavailable."""
+        async with reading(self._database) as session:
+            files = FileRepository(session)
+            if (file_id := find_uuid(path_or_id)) is not None:
+                row = await files.find(file_id, owner_id=owner_id)
+            elif (path := find_storage_path(path_or_id)) is not None:
+                flow_id = None if path.scope_id == owner_id else path.scope_id
+                row = await files.find_named(path.name, owner_id=owner_id, flow_id=flow_id)
+            else:
+                row = None
+        if row is None:
+            raise NotFound("file", path_or_id)
+        if row.size_bytes > limit_bytes:
+            raise TooLarge(f"{row.name} has {row.size_bytes:,} bytes; at most {limit_bytes:,} are read.")
+        return b"".join([piece async for piece in self._pieces(row)])
+
+    async def list_paths(self, owner_id: str, flow_id: str) -> list[str]:
+        """Storage paths of one flow's files and of the owner's own, oldest first."""
+        async with reading(self._database) as session:
+            files = FileRepository(session)
+            rows = [*await files.list_owned(owner_id=owner_id, flow_id=flow_id), *await files.list_owned(owner_id=owner_id)]
+        return [StoredFile.from_row(row).path for row in rows]
 
     async def open(self, caller: Caller, file_id: str) -> tuple[StoredFile, AsyncIterator[bytes]]:
         """The file and its bytes, in pieces. Raises NotFound."""
@@ -191,6 +239,24 @@ class FileService:
         # What stays behind is found by `delete_unreferenced_blobs`.
         with suppress(BlobStoreUnavailable):
             await self._blobs.delete(key)
+
+
+async def _one(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """`name`, or `stem (n).ending`."""
+    if name not in taken:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    if not stem:
+        stem, ending = name, ""
+    suffix = f".{ending}" if dot and ending else ""
+    room = MAX_NAME_BYTES - len(suffix.encode()) - 12
+    stem = stem.encode()[:room].decode(errors="ignore")
+    stems = {other.removesuffix(suffix) for other in taken if other.endswith(suffix)}
+    return free_name(stem, stems | {stem}) + suffix
 
 
 def clean_name(name: str) -> str:

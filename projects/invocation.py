@@ -15,7 +15,6 @@ from typing import Any, Literal, Self, TypeAlias
 from projects.access.caller import Caller
 from projects.engine import runner, schedule
 from projects.engine.events import (
-    MessageAdded,
     OnEvent,
     RunEvent,
     VertexFailed,
@@ -25,13 +24,15 @@ from projects.engine.events import (
     ignore,
 )
 from projects.engine.graph import Graph, Vertex
-from projects.engine.values import Message, Source, jsonable
+from projects.engine.steps import DEFAULT_STEPS, Steps
+from projects.engine.values import jsonable
 from projects.errors import (
     ComponentFailed,
     ConflictingInput,
     FlowCannotRun,
     HeadwaterError,
     InvalidInput,
+    LimitReached,
     NotFound,
     RunCancelled,
     Unavailable,
@@ -39,6 +40,8 @@ from projects.errors import (
 from projects.flows import tweaks as flow_tweaks
 from projects.flows.prepared import FlowCache, PreparedFlow
 from projects.messages import MessageService
+from projects.run_context import ChildRequest, RunView, Surroundings
+from projects.run_resources import RunResources
 from projects.runs.background import BackgroundTasks
 from projects.runs.events import EventPort, run_topic
 from projects.runs.record import RunIdentity, RunRecord, RunState
@@ -61,6 +64,8 @@ class RunSettings:
 
     environment: Mapping[str, str] = field(default_factory=dict)
     max_running: int = 256  # runs at once in this process; more are refused
+    max_steps: int = DEFAULT_STEPS  # of one run, with its loops and the flows it runs
+    max_depth: int = 8  # flows that run each other
     visible_after_seconds: float = 0.05
     process_id: str = field(default_factory=lambda: f"{os.getpid()}-{new_id()[-12:]}")
 
@@ -83,6 +88,7 @@ class Invocation:
     kind: RunKind = "call"
     webhook_body: str | None = None
     project_id: str | None = None
+    depth: int = 0  # runs above this one whose flows called it by way of the network
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +121,11 @@ class InvocationService:
         variables: VariableService,
         writer: RunWriter,
         events: EventPort,
+        resources: RunResources,
         settings: RunSettings,
     ) -> None:
         self._flows = flows
-        self._messages = messages
-        self._variables = variables
+        self._surroundings = Surroundings(messages, variables, flows, resources, settings.environment)
         self._writer = writer
         self._events = events
         self._settings = settings
@@ -175,8 +181,9 @@ class InvocationService:
             raise NotFound("run", run_id)
         running.scope.reschedule(asyncio.get_running_loop().time())
 
-    def _prepare(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation) -> "_Run":
-        if len(self._running) >= self._settings.max_running:
+    def _prepare(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation, *, parent: "_Run | None" = None) -> "_Run":
+        # A run that has begun is let finish what it needs: its children count, and are never refused.
+        if parent is None and len(self._running) >= self._settings.max_running:
             raise Unavailable(f"{len(self._running)} runs are already going on here; try again shortly.")
         session_id = invocation.session_id or prepared.flow.id
         _check_session(session_id)
@@ -204,10 +211,41 @@ class InvocationService:
         record = RunRecord(identity, self._writer, visible_after_seconds=self._settings.visible_after_seconds)
         for warning in warnings:
             record.warn(warning)
-        context = _Context(
-            identity, prepared, record, self._messages, self._variables, invocation.request_variables, self._settings.environment
+        context = RunView(identity, prepared.flow.name, record, self._surroundings, invocation.request_variables)
+        context.max_depth = self._settings.max_depth
+        run = _Run(
+            identity, invocation, graph, values, record, context, Steps(self._settings.max_steps) if parent is None else parent.steps
         )
-        return _Run(identity, invocation, graph, values, record, context)
+        run.parent = parent
+        if parent is None and invocation.depth:
+            if invocation.depth >= self._settings.max_depth:
+                raise LimitReached(
+                    f"Flows call each other's tools more than {self._settings.max_depth} deep, and {prepared.flow.name!r} would be one "
+                    "more. End the circle, or raise HEADWATER_MAX_FLOW_DEPTH."
+                )
+            context.chain = (*["…"] * invocation.depth, prepared.flow.name)
+        if parent is not None:
+            context.chain = (*parent.context.chain, prepared.flow.name)
+
+        async def run_child(request: ChildRequest) -> tuple[VertexResult, ...]:
+            return await self._run_child(caller, run, request)
+
+        context.run_child = run_child
+        return run
+
+    async def _run_child(self, caller: Caller, parent: "_Run", request: ChildRequest) -> tuple[VertexResult, ...]:
+        """A run of its own record, for the same person and with the same variables; it ends when its parent does."""
+        invocation = Invocation(
+            input_value=request.input_value,
+            output_type="any",
+            session_id=request.session_id,
+            arguments=request.values,
+            request_variables=parent.invocation.request_variables,
+        )
+        child = self._prepare(caller, request.prepared, invocation, parent=parent)
+        child.is_followed = parent.is_followed
+        child.record.begin()
+        return (await self._run(child, ignore)).outputs
 
     async def _run_quietly(self, run: "_Run") -> None:
         """A run nobody waits for: how it ended is in its record."""
@@ -221,11 +259,12 @@ class InvocationService:
         scope = asyncio.timeout(None)
         self._running[identity.run_id] = _Running(identity.owner_id, scope)
         run.context.on_event = run.on_event = self._follow(run, on_event)
+        run.context.is_followed_live = on_event is not ignore
         try:
             async with scope:
                 for warning in record.warnings:
                     await run.on_event(Warned(warning))
-                outcome = await runner.run_graph(run.graph, context=run.context, on_event=run.on_event, values=run.values)
+                outcome = await runner.run_graph(run.graph, context=run.context, on_event=run.on_event, values=run.values, steps=run.steps)
                 outputs = _select_outputs(run.graph, outcome.results, run.invocation)
                 state = RunState.WAITING if outcome.waiting else RunState.COMPLETED
                 shown = {result.vertex_id: {name: jsonable(value) for name, value in result.outputs.items()} for result in outputs}
@@ -249,7 +288,7 @@ class InvocationService:
             raise
         except asyncio.CancelledError:
             # The task may not wait any more, so the record is handed over.
-            if run.is_followed:
+            if run.is_followed or self._is_parent_cancelled(run):
                 record.abandon(
                     RunState.CANCELLED, error={"code": "run_cancelled", "message": "The caller went away before the run finished."}
                 )
@@ -269,6 +308,14 @@ class InvocationService:
             raise
         finally:
             del self._running[identity.run_id]
+
+    def _is_parent_cancelled(self, run: "_Run") -> bool:
+        """Whether a person stopped one of the runs that this one belongs to."""
+        while run.parent is not None:
+            run = run.parent
+            if (running := self._running.get(run.identity.run_id)) is not None and running.scope.expired():
+                return True
+        return False
 
     def _follow(self, run: "_Run", on_event: OnEvent) -> OnEvent:
         """Keep what a finished vertex leaves behind, then pass the event on."""
@@ -300,7 +347,8 @@ class _Run:
         graph: Graph,
         values: Mapping[str, Mapping[str, Any]],
         record: RunRecord,
-        context: "_Context",
+        context: RunView,
+        steps: Steps,
     ) -> None:
         self.identity = identity
         self.invocation = invocation
@@ -308,82 +356,10 @@ class _Run:
         self.values = values
         self.record = record
         self.context = context
+        self.steps = steps
         self.on_event: OnEvent = ignore
+        self.parent: _Run | None = None  # the run that this one is a step of
         self.is_followed = True  # False: nobody waits for it, only the end of the process can cut it off
-
-
-class _Context:
-    """The engine's `RunContext`, filled with the real things."""
-
-    def __init__(
-        self,
-        identity: RunIdentity,
-        prepared: PreparedFlow,
-        record: RunRecord,
-        messages: MessageService,
-        variables: VariableService,
-        request_variables: Mapping[str, str],
-        environment: Mapping[str, str],
-    ) -> None:
-        self._identity = identity
-        self._prepared = prepared
-        self._record = record
-        self._messages = messages
-        self._variables = variables
-        self._request_variables = request_variables
-        self._environment = environment
-        self._kept_ids: set[str] = set()
-        self.on_event: OnEvent = ignore
-        self.run_id = identity.run_id
-        self.flow_id = identity.flow_id
-        self.flow_name = prepared.flow.name
-        self.session_id = identity.session_id
-        self.state: dict[str, Any] = {}
-
-    async def keep_message(self, message: Message) -> Message:
-        if message.id in self._kept_ids:
-            message = message.copy(id=None)  # two Chat Outputs may pass on one and the same message
-        message.id = new_id()
-        message.flow_id = self._identity.flow_id
-        message.run_id = self._identity.run_id
-        self._kept_ids.add(message.id)
-        self._record.add_message(message)
-        await self.on_event(MessageAdded(message))
-        return message
-
-    async def read_messages(self, *, session_id: str, limit: int, context_id: str = "", newest_first: bool = False) -> list[Message]:
-        identity = self._identity
-        history = await self._messages.read_history(
-            identity.owner_id, identity.flow_id, session_id, context_id, limit, except_run_id=identity.run_id
-        )
-        return history[::-1] if newest_first else history
-
-    async def resolve_variable(self, name: str, *, is_secret: bool) -> str | None:
-        if (value := self._request_variables.get(name.upper())) is not None:
-            return value
-        stored = await self._variables.resolve_values(self._identity.owner_id)
-        if (value := stored.get(name)) is not None:
-            if not is_secret and name in await self._variables.list_credential_names(self._identity.owner_id):
-                raise InvalidInput(
-                    f"The variable {name!r} is a credential and can only fill a password field. Make it Generic if it is no secret."
-                )
-            return value
-        return self._environment.get(name)
-
-    def error_message(self, error: ComponentFailed) -> Message:
-        """What the chat shows of a failed run."""
-        return Message(
-            text=error.reason + "\n",
-            sender=error.display_name,
-            sender_name=error.display_name,
-            session_id=self.session_id,
-            flow_id=self.flow_id,
-            run_id=self.run_id,
-            id=new_id(),
-            source=Source(id=error.component_id, display_name=error.display_name, source=error.display_name),
-            category="error",
-            error=True,
-        )
 
 
 def _described(error: HeadwaterError) -> dict[str, Any]:

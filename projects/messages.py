@@ -97,6 +97,16 @@ class MessageService:
             )
         return [_message(row, from_json(row.properties)) for row in reversed(rows)]
 
+    async def read_newest(
+        self, owner_id: str, flow_id: str, *, limit: int, session_id: str | None = None, except_run_id: str | None = None
+    ) -> list[Message]:
+        """The newest messages of one flow, in one session or in all of them, newest first."""
+        if session_id is not None and not can_be_kept(session_id):
+            return []
+        async with reading(self._database) as session:
+            rows = await MessageRepository(session).list_newest(owner_id=owner_id, limit=limit, flow_id=flow_id, session_id=session_id)
+        return [_message(row, from_json(row.properties)) for row in rows if row.run_id != except_run_id or except_run_id is None]
+
     async def list_sessions(
         self, caller: Caller, *, flow_id: str | None = None, limit: int | None = DEFAULT_LIMIT, offset: int = 0
     ) -> list[str]:

@@ -104,6 +104,7 @@ class ToolService:
         arguments: Mapping[str, Any],
         *,
         request_variables: Mapping[str, str] | None = None,
+        depth: int = 0,
         on_event: OnEvent = ignore,
     ) -> InvocationResult:
         """Run the flow behind a listed name. Raises NotFound("tool", …), InvalidInput, and what `invoke` raises."""
@@ -117,6 +118,7 @@ class ToolService:
             request_variables=request_variables or {},
             kind="tool",
             project_id=project_id,
+            depth=depth,
         )
         return await self._invocations.invoke_prepared(caller, tool.prepared, invocation, on_event=on_event)
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from projects.errors import (
+    AddressRefused,
     AlreadyExists,
     ComponentFailed,
     ConflictingInput,
@@ -24,6 +25,9 @@ from projects.errors import (
     Locked,
     NotFound,
     NotPermitted,
+    ProviderBusy,
+    ProviderFailed,
+    ProviderTimedOut,
     RunCancelled,
     Stale,
     TooLarge,
@@ -52,9 +56,13 @@ STATUSES: Mapping[type[HeadwaterError], int] = {
     BadRequest: 400,
     ConflictingInput: 400,
     InvalidInput: 422,
+    AddressRefused: 422,
     TooLarge: 413,
     TooManyRequests: 429,
     Unavailable: 503,
+    ProviderFailed: 502,
+    ProviderBusy: 503,
+    ProviderTimedOut: 504,
     ComponentFailed: 500,
     RunCancelled: 409,
     InputRequired: 409,
@@ -96,7 +104,7 @@ def to_response(error: HeadwaterError, overrides: Mapping[type[HeadwaterError], 
         case TooManyRequests(retry_after_seconds=seconds):
             body["retry_after"] = str(seconds)
             headers["Retry-After"] = str(seconds)
-        case Unavailable(retry_after_seconds=seconds):
+        case Unavailable(retry_after_seconds=seconds) | ProviderBusy(retry_after_seconds=seconds):
             headers["Retry-After"] = str(seconds)
         case ComponentFailed(run_id=str() as run_id):
             headers["x-headwater-run-id"] = run_id
@@ -117,6 +125,15 @@ def _detail(error: HeadwaterError) -> Any:
                 for node in error.nodes
             ]
             return {"error": "Flow cannot run", "code": "FLOW_CANNOT_RUN", "message": error.message, "nodes": nodes}
+        case ProviderFailed():
+            return {
+                "error": "Model provider failed",
+                "code": error.code.upper(),
+                "message": error.message,
+                "provider": error.provider,
+                "provider_status": error.provider_status,
+                "component_id": error.component_id,
+            }
         case InvalidInput(problems=problems) if problems:
             return [problem_entry(problem) for problem in problems]
         case Stale():

@@ -20,6 +20,20 @@ class FileRepository:
         query = select(FileRow).where(FileRow.id == file_id, FileRow.owner_id == owner_id)
         return (await self._session.execute(query)).scalar_one_or_none()
 
+    async def find_named(self, name: str, *, owner_id: str, flow_id: str | None) -> FileRow | None:
+        """The newest of this name among one flow's files, or among those that belong to no flow."""
+        query = select(FileRow).where(FileRow.owner_id == owner_id, FileRow.flow_id == flow_id, FileRow.name == name)
+        return (await self._session.execute(query.order_by(FileRow.created_at.desc(), FileRow.id.desc()).limit(1))).scalar_one_or_none()
+
+    async def list_names(self, *, owner_id: str, flow_id: str | None) -> set[str]:
+        query = select(FileRow.name).where(FileRow.owner_id == owner_id, FileRow.flow_id == flow_id)
+        return set((await self._session.execute(query)).scalars())
+
+    async def delete_named(self, name: str, *, owner_id: str, flow_id: str | None) -> list[str]:
+        """The keys of the blobs that nothing refers to any more."""
+        query = delete(FileRow).where(FileRow.owner_id == owner_id, FileRow.flow_id == flow_id, FileRow.name == name)
+        return list((await self._session.execute(query.returning(FileRow.blob_key))).scalars())
+
     async def list_owned(self, *, owner_id: str, flow_id: str | None = None) -> Sequence[FileRow]:
         """Oldest first: those of one flow, or those that belong to no flow."""
         query = select(FileRow).where(FileRow.owner_id == owner_id, FileRow.flow_id == flow_id)

@@ -26,6 +26,10 @@ class FlowRepository:
         query = select(FlowRow).where(FlowRow.owner_id == owner_id, FlowRow.endpoint_name == endpoint_name)
         return (await self._session.execute(_loading(query, with_document))).scalar_one_or_none()
 
+    async def find_by_name(self, name: str, *, owner_id: str, with_document: bool = True) -> FlowRow | None:
+        query = select(FlowRow).where(FlowRow.owner_id == owner_id, FlowRow.name == name)
+        return (await self._session.execute(_loading(query, with_document))).scalars().first()
+
     async def find_document(self, flow_id: str, *, owner_id: str) -> tuple[str | None] | None:
         """The document in a tuple of one; None when there is no such flow."""
         query = select(FlowRow.document).where(FlowRow.id == flow_id, FlowRow.owner_id == owner_id)

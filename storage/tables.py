@@ -7,7 +7,7 @@ and no driver guesses a zone), JSON is kept as text and parsed by whoever needs 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, ForeignKey, Index, Integer, MetaData, String, Text, UniqueConstraint, false, true
+from sqlalchemy import BigInteger, Dialect, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, UniqueConstraint, false, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -263,4 +263,32 @@ class TransactionRow(Base):
     outputs: Mapped[str] = mapped_column(Text)  # JSON
     status: Mapped[str] = mapped_column(String(16))  # success, error
     error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class KnowledgeBaseRow(Base):
+    """A named collection of texts. `embedding` names the model that made its vectors; None while there are none."""
+
+    __tablename__ = "knowledge_bases"
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(255))
+    embedding: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class KnowledgeRow(Base):
+    """One text of a base. Its words are in an index beside the table (`knowledge_words` in the migrations), which knows rows by number."""
+
+    __tablename__ = "knowledge_rows"
+    __table_args__ = (Index("ix_knowledge_rows_base_id_digest", "base_id", "digest"),)
+    number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    base_id: Mapped[str] = mapped_column(ForeignKey("knowledge_bases.id", ondelete="CASCADE"))
+    text: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))  # SHA-256, hex, of the text
+    details: Mapped[str] = mapped_column(Text)  # JSON object: the row's further columns
+    vector: Mapped[bytes | None] = mapped_column(LargeBinary)  # float32, little-endian
     created_at: Mapped[datetime] = mapped_column(Moment)

@@ -130,3 +130,55 @@ def prompt(id: str, template: str, *variables: str, type: str = "Prompt Template
 def echo() -> dict[str, Any]:
     """Chat input straight into chat output."""
     return document([chat_input(), chat_output()], [edge("ChatInput-in", "ChatOutput-out", "input_value")])
+
+
+def loop(id: str, **keys: Any) -> dict[str, Any]:
+    """A Loop node; connect its way back with `edge_back`."""
+    made = node(
+        "LoopComponent",
+        id,
+        {"data": {"value": "", "type": "other", "_input_type": "HandleInput"}},
+        outputs=("item", "done"),
+        display_name="Loop",
+        **keys,
+    )
+    outputs = made["data"]["node"]["outputs"]
+    outputs[0] |= {"types": ["Data"], "allows_loop": True, "loop_types": ["Message"]}
+    outputs[1] |= {"types": ["DataFrame"], "allows_loop": False}
+    return made
+
+
+def edge_back(source: str, loop: str, *, output: str = "message") -> dict[str, Any]:
+    """An edge that feeds a loop back into its `item` output."""
+    made = edge(source, loop, "item", output=output)
+    made["data"]["targetHandle"] = {"dataType": "LoopComponent", "id": loop, "name": "item", "output_types": ["Data", "Message"]}
+    made["targetHandle"] = json.dumps(made["data"]["targetHandle"], sort_keys=True).replace('"', "œ")
+    return made
+
+
+def run_flow(id: str, flow_name: str, *, flow_id: str = "", **fields: FieldSpec) -> dict[str, Any]:
+    """A Run Flow node over a flow with one chat input and one chat output, as `chat_input` and `chat_output` name them."""
+    return node(
+        "RunFlow",
+        id,
+        {
+            "flow_name_selected": {"value": flow_name, "_input_type": "DropdownInput", "options": [flow_name]},
+            "flow_id_selected": {"value": flow_id, "show": False, "override_skip": True},
+            "session_id": {"value": "", "advanced": True},
+            "ChatInput-in~input_value": {"value": "", "_input_type": "MultilineInput", "input_types": ["Message"]},
+            **fields,
+        },
+        outputs=("ChatOutput-out~message",),
+        display_name="Run Flow",
+    )
+
+
+def running(flow_name: str, **keys: Any) -> dict[str, Any]:
+    """A chat whose text goes through another flow."""
+    return document(
+        [chat_input(), run_flow("RunFlow-r", flow_name, **keys), chat_output()],
+        [
+            edge("ChatInput-in", "RunFlow-r", "ChatInput-in~input_value"),
+            edge("RunFlow-r", "ChatOutput-out", "input_value", output="ChatOutput-out~message"),
+        ],
+    )

@@ -1,4 +1,7 @@
-"""Types we know of and do not run: why, and what to use instead. The import report and refused runs quote these."""
+"""Types we know of and do not run: why, and what to use instead. The import report and refused runs quote these.
+
+The registry is asked first: a type that gains a component, ours or a plugin's, needs no entry here.
+"""
 
 from __future__ import annotations
 
@@ -17,255 +20,223 @@ class _Kind:
     types: tuple[str, ...]
 
 
-_THIS_VERSION = "this version of Headwater"
+# What is said of every node that carries or writes code. `custom_code` is the setting that will allow it; it is off.
+CODE_REASON = "It contains code; disabled until you allow it (setting custom_code): this version runs no code from flows."
+CODE_HINT = "Replace it by Calculator, Data Operations, Parser or Regex Extractor, or install what it does as a plugin component."
 
-_MODEL_HINT = (
-    "Put the fixed part of the instructions into a Prompt Template and return its text: "
-    "the assistant that calls the tool can do the model's work."
+_FRAMEWORK = "Framework component, not supported: it wraps {}, which Headwater does not include."
+_LANGCHAIN = _FRAMEWORK.format("a part of LangChain")
+
+_CODE_TYPES = frozenset(
+    (
+        "CustomComponent",
+        "LambdaFilterComponent",
+        "PythonCodeStructuredTool",
+        "PythonFunction",
+        "PythonREPLComponent",
+        "PythonREPLTool",
+        "Smart Transform",
+        "SmartTransform",
+        "CodeAgent",
+    )
 )
 
-
 _KINDS: tuple[_Kind, ...] = (
+    # --- frameworks
     _Kind(
-        f"It calls a language model, which {_THIS_VERSION} does not support.",
-        _MODEL_HINT,
+        _FRAMEWORK.format("CrewAI"),
+        "Use Agent: give each agent its task as instructions, and connect one to the next, or one as a tool of another.",
         (
-            "LanguageModelComponent",
-            "BatchRunComponent",
-            "StructuredOutput",
-            "StructuredOutputComponent",
-            "Smart Transform",
-            "LLMSelectorComponent",
-            "GuardrailValidator",
-            "GuardrailValidatorV2",
-            "FileDescriptionGeneratorComponent",
-            "AMapComponent",
-            "AgenerateComponent",
-            "AreduceComponent",
-            "OpenAIModel",
-            "OpenAIModelComponent",
-            "AnthropicModel",
-            "AnthropicModelComponent",
-            "GroqModel",
-            "OllamaModel",
-            "AzureOpenAIModel",
-            "GoogleGenerativeAIModel",
-            "MistralModel",
-            "LMStudioModel",
-            "NVIDIAModelComponent",
-            "xAIModel",
-            "DeepSeekModel",
-            "DeepSeekModelComponent",
-            "OpenRouterComponent",
-            "CohereModel",
-            "PerplexityModel",
-            "HuggingFaceModel",
-            "AmazonBedrockModel",
-            "VertexAiModel",
-            "WatsonxAI",
-            "SambaNovaModel",
-            "NovitaModel",
-            "MaritalkModel",
-            "QianfanChatModel",
-            "AIMLModel",
-            "LiteLLMProxyModel",
-        ),
-    ),
-    _Kind(
-        f"It routes by asking a language model, which {_THIS_VERSION} does not support.",
-        "Use If-Else with `contains` or `regex` where the words decide.",
-        ("SmartRouter", "LLMRouterComponent"),
-    ),
-    _Kind(
-        f"It is an agent: it calls a language model and tools, which {_THIS_VERSION} does not support.",
-        "Offer the agent's tools as flows of their own; an assistant that speaks MCP can then play the agent.",
-        ("Agent", "A2AAgent", "MCPAgent", "SimpleAgent"),
-    ),
-    _Kind(
-        f"It computes embeddings, which {_THIS_VERSION} does not support.",
-        "Keep this flow where its embedding model runs, and leave the node out here.",
-        (
-            "EmbeddingModel",
-            "EmbeddingModelComponent",
-            "TextEmbedderComponent",
-            "EmbeddingSimilarityComponent",
-            "OpenAIEmbeddings",
-            "OllamaEmbeddings",
-            "HuggingFaceEmbeddings",
-            "AzureOpenAIEmbeddings",
-        ),
-    ),
-    _Kind(
-        f"It repeats a part of the flow for each row, which {_THIS_VERSION} does not support.",
-        "Where the body only formats rows, a Parser on the table does the same in one step.",
-        ("LoopComponent", "Loop", "ForEach"),
-    ),
-    _Kind(
-        f"It runs another flow, which {_THIS_VERSION} does not support.",
-        "Publish both flows as tools, or copy the other flow's nodes into this one as a group.",
-        ("RunFlow", "SubFlow", "FlowTool"),
-    ),
-    _Kind(
-        f"It passes values between unconnected nodes, which {_THIS_VERSION} does not support.",
-        "Connect the two nodes with an edge.",
-        ("Listen", "Notify"),
-    ),
-    _Kind(
-        f"It pauses the run for a person's decision, which {_THIS_VERSION} does not support.",
-        "Split the flow in two tools at this point, and let the caller decide between them.",
-        ("HumanInput",),
-    ),
-    _Kind(
-        f"It waits for several branches and then goes on, which {_THIS_VERSION} does not support.",
-        "Connect the branches to one Prompt Template or Combine Text: it waits for all of them.",
-        ("MergeFlows",),
-    ),
-    _Kind(
-        f"It reads or writes the chat history, which {_THIS_VERSION} does not support.",
-        "Chat Input and Chat Output store their messages by themselves; pass further history in as an input.",
-        ("Memory", "StoreMessage", "MessageHistory"),
-    ),
-    _Kind(
-        f"It reaches out to the network, which {_THIS_VERSION} does not support.",
-        "Let the caller fetch the content and pass it to the flow as an input.",
-        (
-            "APIRequest",
-            "URLComponent",
-            "URL",
-            "UnifiedWebSearch",
-            "WebSearchNoAPI",
-            "NewsSearch",
-            "RSSReaderSimple",
-            "GoogleSearchAPI",
-            "GoogleSerperAPI",
-            "SearXNGTool",
-            "SearchAPI",
-            "SerpAPI",
-            "WikidataAPI",
-            "WikipediaAPI",
-            "YahooFinanceTool",
-            "ArXivComponent",
-            "WebScraper",
-        ),
-    ),
-    _Kind(
-        f"It calls the tools of an MCP server, which {_THIS_VERSION} does not support.",
-        "Connect that MCP server to the assistant beside this one.",
-        ("MCPTools", "MCPStdio", "MCPSse", "MCPSseTools"),
-    ),
-    _Kind(
-        f"It reads or writes files, which {_THIS_VERSION} does not support.",
-        "Pass the file's text in through Chat Input, Text Input or Webhook; Type Convert reads JSON and CSV text.",
-        (
-            "File",
-            "FileComponent",
-            "Directory",
-            "SaveToFile",
-            "FileSystemTool",
-            "FileContentRetriever",
-            "CSVtoData",
-            "JSONtoData",
-            "VideoFile",
-        ),
-    ),
-    _Kind(
-        f"It searches a knowledge base, which {_THIS_VERSION} does not support.",
-        "Pass the passages in as an input, or keep this flow where its knowledge base is.",
-        ("Knowledge", "KnowledgeBase", "KnowledgeIngestion", "KnowledgeRetrieval", "MemoryBase"),
-    ),
-    _Kind(
-        f"It queries a database, which {_THIS_VERSION} does not support.",
-        "Pass the rows in as JSON or CSV text; Type Convert makes a table of it.",
-        ("SQLComponent", "SQLExecutor"),
-    ),
-    _Kind(
-        f"It contains code, which {_THIS_VERSION} never runs.",
-        "Replace it by Calculator, Data Operations, Parser or Regex Extractor, or install it as a plugin package.",
-        ("CustomComponent", "PythonREPLComponent", "PythonREPLTool", "PythonFunction", "PythonCodeStructuredTool", "LambdaFilterComponent"),
-    ),
-    _Kind(
-        f"It starts a flow by a schedule or an event service, which {_THIS_VERSION} does not support.",
-        "Use Webhook and let the scheduler call its address.",
-        ("InboundWebhookTrigger", "ScheduleTrigger"),
-    ),
-    _Kind(
-        "It only makes format instructions for a framework's parser, which nothing here can use.",
-        "Write the instructions into the Prompt Template.",
-        ("OutputParser",),
-    ),
-    _Kind(
-        f"It wraps a component of an agent framework, which {_THIS_VERSION} does not include.",
-        "Build the step from components of our own; Split Text replaces the text splitters.",
-        (
-            "CSVAgent",
-            "CharacterTextSplitter",
-            "ConversationChain",
-            "HtmlLinkExtractor",
-            "JsonAgent",
-            "LLMCheckerChain",
-            "LLMMathChain",
-            "LangChain Hub Prompt",
-            "LangChainFakeEmbeddings",
-            "LanguageRecursiveTextSplitter",
-            "NaturalLanguageTextSplitter",
-            "OpenAIToolsAgent",
-            "OpenAPIAgent",
-            "RecursiveCharacterTextSplitter",
-            "RetrievalQA",
-            "RunnableExecutor",
-            "SQLAgent",
-            "SQLDatabase",
-            "SQLGenerator",
-            "SelfQueryRetriever",
-            "SemanticTextSplitter",
-            "ToolCallingAgent",
-            "VectorStoreInfo",
-            "VectorStoreRouterAgent",
-            "XMLAgent",
             "CrewAIAgentComponent",
             "HierarchicalCrewComponent",
             "HierarchicalTaskComponent",
             "SequentialCrewComponent",
-            "SequentialTaskComponent",
             "SequentialTaskAgentComponent",
+            "SequentialTaskComponent",
         ),
+    ),
+    _Kind(
+        _LANGCHAIN,
+        "Use Agent, with the same instructions and the same tools connected to it.",
+        ("MCPAgent", "OpenAIToolsAgent", "RunnableExecutor", "SimpleAgent", "ToolCallingAgent", "VectorStoreRouterAgent", "XMLAgent"),
+    ),
+    _Kind(_LANGCHAIN, "Use Agent with Read File or Type Convert in front of it, which read CSV and JSON.", ("CSVAgent", "JsonAgent")),
+    _Kind(_LANGCHAIN, "Use Agent with API Request as its tool.", ("OpenAPIAgent",)),
+    _Kind(_LANGCHAIN, "Use Agent with SQL Database as its tool.", ("SQLAgent", "SQLDatabase", "SQLGenerator")),
+    _Kind(_LANGCHAIN, "Use Agent: it keeps the conversation; or Language Model with Message History.", ("ConversationChain",)),
+    _Kind(_LANGCHAIN, "Use Language Model twice: the second one checks what the first one says.", ("LLMCheckerChain",)),
+    _Kind(_LANGCHAIN, "Use Agent with Calculator as its tool.", ("LLMMathChain",)),
+    _Kind(_LANGCHAIN, "Use Knowledge for the passages, Prompt Template and Language Model for the answer.", ("RetrievalQA",)),
+    _Kind(_LANGCHAIN, "Use Knowledge, whose search takes a metadata filter.", ("SelfQueryRetriever", "VectorStoreInfo")),
+    _Kind(_LANGCHAIN, "Copy the prompt's text into Prompt Template.", ("LangChain Hub Prompt",)),
+    _Kind(_LANGCHAIN, "Use URL, which follows the links of a page.", ("HtmlLinkExtractor",)),
+    _Kind(_LANGCHAIN, "Use Embedding Model with a real model.", ("LangChainFakeEmbeddings",)),
+    _Kind(
+        _LANGCHAIN,
+        "Use Split Text.",
+        (
+            "CharacterTextSplitter",
+            "LanguageRecursiveTextSplitter",
+            "NaturalLanguageTextSplitter",
+            "RecursiveCharacterTextSplitter",
+            "SemanticTextSplitter",
+        ),
+    ),
+    _Kind(
+        _FRAMEWORK.format("the parser of an agent framework"),
+        "Use Structured Output for records, or write the format into the Prompt Template.",
+        ("OutputParser",),
+    ),
+    _Kind(
+        _FRAMEWORK.format("Agentics"),
+        "Use Batch Run to ask a model for each row, and Structured Output to get rows of a schema.",
+        ("AMapComponent", "AgenerateComponent", "AreduceComponent"),
+    ),
+    # --- accounts
+    _Kind(
+        "Vendor account needed: it keeps its vectors in Astra DB, whose component is not included.",
+        "Use Knowledge, which ingests and searches on this server, or reach Astra DB with MCP Tools or API Request.",
+        ("AstraDB", "AstraDBVectorStoreComponent", "AstraDBGraph", "AstraDBToolComponent", "AstraDBCQLToolComponent", "AstraDBChatMemory"),
+    ),
+    _Kind(
+        "Vendor account needed: it transcribes audio at AssemblyAI, whose component is not included.",
+        "Send the transcript in as text, or call AssemblyAI's HTTP API with API Request.",
+        (
+            "AssemblyAITranscriber",
+            "AssemblyAITranscriptionJobCreator",
+            "AssemblyAITranscriptionJobPoller",
+            "AssemblyAIGetSubtitles",
+            "AssemblyAIListTranscripts",
+            "AssemblyAILeMUR",
+        ),
+    ),
+    _Kind(
+        "Vendor account needed: it searches with a paid search service, whose component is not included.",
+        "Use Web Search, which needs no key, or call the service with API Request.",
+        ("GoogleSearchAPI", "GoogleSerperAPI", "SearchAPI", "SerpAPI"),
+    ),
+    # --- of Langflow's own library
+    _Kind(
+        "It pauses the run for a person's decision, which this version of Headwater does not support.",
+        "Split the flow in two tools at this point, and let the caller decide between them.",
+        ("HumanInput",),
+    ),
+    _Kind(
+        "It starts a flow by a schedule or an event service, which this version of Headwater does not include.",
+        "Use Webhook and let the scheduler or the service call its address.",
+        ("InboundWebhookTrigger", "ScheduleTrigger"),
+    ),
+    _Kind(
+        "It speaks to another agent by the Agent-to-Agent protocol, which this version of Headwater does not support.",
+        "Use MCP Tools or API Request when that agent offers one of them, or Agent for an agent of your own.",
+        ("A2AAgent",),
+    ),
+    _Kind(
+        "It describes files with a model and keeps the descriptions, which this version of Headwater does not support.",
+        "Use Read File and Language Model, or Batch Run for several files.",
+        ("FileDescriptionGeneratorComponent",),
+    ),
+    _Kind(
+        "It waits for several branches, which this version of Headwater does not support.",
+        "Connect the branches to one Prompt Template or Combine Text: it waits for all of them.",
+        ("MergeFlows",),
+    ),
+    _Kind(
+        "It lets an agent read and write a folder of the server, which this version of Headwater does not allow.",
+        "Use Read File and Write File, which see the caller's uploads and the run's own folder.",
+        ("FileSystemTool",),
+    ),
+    _Kind(
+        "It reads video, which this version of Headwater does not support.",
+        "Send a transcript in as text.",
+        ("VideoFile",),
+    ),
+    _Kind(
+        "It looks up one service of the web, whose component is not included.",
+        "Use API Request with that service's address, or Web Search.",
+        ("SearXNGTool", "WikidataAPI", "YahooFinanceTool", "WebScraper"),
     ),
 )
 
-# Names of vendor bundles, as they begin the types of their components.
-_BUNDLE_NAMES = """
-agentql aiml altk amazon anthropic apify arxiv assemblyai astradb azure baidu bing cassandra chroma cleanlab clickhouse cloudflare
-codeagents cohere cometapi composio confluence couchbase cuga datastax deepseek docling duckduckgo elastic elasticsearch
-empiriolabs exa faiss figranium firecrawl funasr git github gitlab glean gmail google groq homeassistant huggingface ibm
-icosacomputing jigsawstack langsmith langwatch litellm lmstudio maritalk mem0 microsoft milvus mistral mongodb mrscraper needle
-nextplaid notdiamond notion novita nvidia ollama olivya openai opensearch openrouter oracle orcarouter outlook paddle perplexity
-pgvector pinecone plivo qdrant redis s3bucket sambanova scrapegraph searchapi serpapi serpingapi serply slack spider supabase
-tavily teams twelvelabs unstructured upstash valkey vectara vertexai vllm vlmrun watsonx weaviate wikipedia wolframalpha xai
-yahoosearch youtube zep
+# Names of vendor bundles, as they begin the types of their components, by what takes their place.
+_MODEL_BUNDLES = """
+aiml altk anthropic cohere cometapi deepseek groq huggingface ibm litellm lmstudio maritalk mistral notdiamond novita nvidia ollama
+openai openrouter orcarouter paddle perplexity qianfan sambanova vertexai vllm vlmrun watsonx xai bedrock baidu empiriolabs
 """
-_BUNDLES = tuple(sorted(_BUNDLE_NAMES.split(), key=len, reverse=True))
+_STORE_BUNDLES = """
+astradb cassandra chroma clickhouse couchbase datastax elastic elasticsearch faiss hcd milvus mongodb nextplaid opensearch oracle
+pgvector pinecone qdrant redis supabase upstash valkey vectara weaviate
+"""
+_SEARCH_BUNDLES = """
+arxiv bing duckduckgo exa glean searchapi serpapi serpingapi serply tavily wikipedia wolframalpha yahoosearch youtube
+"""
+_PAGE_BUNDLES = "agentql apify figranium firecrawl mrscraper scrapegraph spider unstructured docling needle"
+_MEMORY_BUNDLES = "mem0 zep"
+_OTHER_BUNDLES = """
+amazon assemblyai azure cleanlab cloudflare codeagents composio confluence cuga funasr git github gitlab gmail google homeassistant
+icosacomputing jigsawstack langsmith langwatch microsoft notion olivya outlook plivo s3bucket slack teams twelvelabs
+"""
 
+_BUNDLE_HINTS: dict[str, str] = {
+    **dict.fromkeys(_MODEL_BUNDLES.split(), "Use Language Model, Agent or Embedding Model: they reach that provider where they list it."),
+    **dict.fromkeys(_STORE_BUNDLES.split(), "Use Knowledge, which ingests and searches on this server, or reach the store with MCP Tools."),
+    **dict.fromkeys(_SEARCH_BUNDLES.split(), "Use Web Search, or reach the service with MCP Tools or API Request."),
+    **dict.fromkeys(_PAGE_BUNDLES.split(), "Use URL for pages and Read File for documents, or reach the service with MCP Tools."),
+    **dict.fromkeys(_MEMORY_BUNDLES.split(), "Use Message History or Memory Base, or reach the service with MCP Tools."),
+    **dict.fromkeys(_OTHER_BUNDLES.split(), "Reach that service with MCP Tools or API Request, or install a plugin that brings this type."),
+}
+_ANY_BUNDLE_HINT = "Reach that service with MCP Tools or API Request, or install a plugin that brings this type."
+_BUNDLES = tuple(sorted(_BUNDLE_HINTS, key=len, reverse=True))
+
+# So short that a word of the author's may begin with them; they count only up to a capital letter.
 _SHORT_BUNDLES = frozenset(
-    ("exa", "git", "ibm", "xai", "zep", "bing", "altk", "aiml", "cuga", "mem0", "groq", "teams", "needle", "spider", "notion")
+    (
+        "exa",
+        "git",
+        "hcd",
+        "ibm",
+        "xai",
+        "zep",
+        "bing",
+        "altk",
+        "aiml",
+        "cuga",
+        "mem0",
+        "groq",
+        "teams",
+        "needle",
+        "paddle",
+        "spider",
+        "notion",
+    )
 )
 
 _BY_TYPE: dict[str, _Kind] = {name: kind for kind in _KINDS for name in kind.types}
 
 
 def describe_unsupported(document_type: str) -> tuple[str, str] | None:
-    """Reason and hint for a known type without a native component; None for a type nobody has heard of."""
+    """Reason and hint for a known type without a component; None for a type nobody has heard of."""
     extension = _EXTENSION.fullmatch(document_type)
     name = extension["name"] if extension else document_type
+    if contains_code(name):
+        return CODE_REASON, CODE_HINT
     kind = _BY_TYPE.get(name) or _BY_TYPE.get(name.removesuffix("Component"))
     if kind is not None:
         return kind.reason, kind.hint
     bundle = extension["bundle"] if extension else _bundle_of(name)
     if bundle is None:
         return None
-    return (
-        f"It needs the component {name!r} of the {bundle!r} bundle, which {_THIS_VERSION} does not include.",
-        "Let the caller reach that service and pass the result in as an input, or install a plugin package that provides this type.",
-    )
+    return f"It needs the component {name!r} of the {bundle!r} bundle; not included.", _BUNDLE_HINTS.get(bundle, _ANY_BUNDLE_HINT)
+
+
+def contains_code(document_type: str) -> bool:
+    """Whether nodes of the type run code: their author's, or what a model writes."""
+    return document_type in _CODE_TYPES or document_type.removesuffix("Component") in _CODE_TYPES
+
+
+def known_types() -> tuple[str, ...]:
+    """Every type with an entry of its own."""
+    return (*sorted(_CODE_TYPES), *_BY_TYPE)
 
 
 def _bundle_of(name: str) -> str | None:

@@ -10,16 +10,52 @@ import re
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 
+from projects.components.data_source.api_request import APIRequest
+from projects.components.data_source.arxiv import ArXiv
+from projects.components.data_source.load_csv import LoadCSV
+from projects.components.data_source.load_json import LoadJSON
 from projects.components.data_source.mock_data import MockData
+from projects.components.data_source.news_search import NewsSearch
+from projects.components.data_source.rss_reader import RSSReader
+from projects.components.data_source.sql_database import SqlDatabase
+from projects.components.data_source.url import LegacyURL, URLComponent
+from projects.components.data_source.web_search import UnifiedWebSearch
+from projects.components.data_source.web_search_no_api import WebSearchNoAPI
+from projects.components.data_source.wikipedia import Wikipedia, WikipediaTool
+from projects.components.files_and_knowledge.directory import Directory
+from projects.components.files_and_knowledge.knowledge import Knowledge, KnowledgeBase, KnowledgeIngestion
+from projects.components.files_and_knowledge.memory_base import MemoryBase
+from projects.components.files_and_knowledge.read_file import ReadFile
+from projects.components.files_and_knowledge.save_to_file import SaveToFile
 from projects.components.flow_controls.data_condition import DataCondition
+from projects.components.flow_controls.flow_tool import FlowTool
 from projects.components.flow_controls.if_else import IfElse
+from projects.components.flow_controls.listen import Listen
+from projects.components.flow_controls.loop import Loop
+from projects.components.flow_controls.notify import Notify
 from projects.components.flow_controls.pass_message import PassMessage
+from projects.components.flow_controls.run_flow import RunFlow
+from projects.components.flow_controls.sub_flow import SubFlow
 from projects.components.input_output.chat_input import ChatInput
 from projects.components.input_output.chat_output import ChatOutput
 from projects.components.input_output.text_input import TextInput
 from projects.components.input_output.text_output import TextOutput
 from projects.components.input_output.webhook import Webhook
+from projects.components.llm_operations.batch_run import BatchRun
+from projects.components.llm_operations.guardrails import GuardrailValidator, GuardrailValidatorV2
+from projects.components.llm_operations.llm_selector import LLMSelector
+from projects.components.llm_operations.smart_router import SmartRouter
+from projects.components.llm_operations.structured_output import StructuredOutput
+from projects.components.models_and_agents.agent import Agent
+from projects.components.models_and_agents.embedding_model import OLDER_EMBEDDINGS, EmbeddingModelNode
+from projects.components.models_and_agents.language_model import LanguageModel
+from projects.components.models_and_agents.mcp_tools import MCPTools
+from projects.components.models_and_agents.mcp_toolset import MCPToolset
+from projects.components.models_and_agents.memory import MessageHistory
+from projects.components.models_and_agents.older_models import OLDER_MODELS
 from projects.components.models_and_agents.prompt_template import PromptTemplate
+from projects.components.models_and_agents.store_message import StoreMessage
+from projects.components.models_and_agents.text_embedder import EmbeddingSimilarity, TextEmbedder
 from projects.components.processing.alter_metadata import AlterMetadata
 from projects.components.processing.combine_text import CombineText
 from projects.components.processing.create_data import CreateData
@@ -65,9 +101,32 @@ _BUILTIN: tuple[type[Component], ...] = (
     TextOutput,
     Webhook,
     PromptTemplate,
+    LanguageModel,
+    *OLDER_MODELS,
+    EmbeddingModelNode,
+    *OLDER_EMBEDDINGS,
+    TextEmbedder,
+    EmbeddingSimilarity,
+    Agent,
+    MessageHistory,
+    StoreMessage,
+    MCPTools,
+    MCPToolset,
+    BatchRun,
+    GuardrailValidatorV2,
+    GuardrailValidator,
+    LLMSelector,
+    SmartRouter,
+    StructuredOutput,
     DataCondition,
     IfElse,
     PassMessage,
+    Loop,
+    Notify,
+    Listen,
+    RunFlow,
+    SubFlow,
+    FlowTool,
     AlterMetadata,
     CombineText,
     CreateData,
@@ -93,7 +152,27 @@ _BUILTIN: tuple[type[Component], ...] = (
     TextOperations,
     TypeConvert,
     UpdateData,
+    APIRequest,
+    URLComponent,
+    LegacyURL,
+    UnifiedWebSearch,
+    WebSearchNoAPI,
+    NewsSearch,
+    RSSReader,
+    ArXiv,
+    Wikipedia,
+    WikipediaTool,
     MockData,
+    LoadCSV,
+    LoadJSON,
+    SqlDatabase,
+    ReadFile,
+    SaveToFile,
+    Directory,
+    Knowledge,
+    KnowledgeIngestion,
+    KnowledgeBase,
+    MemoryBase,
     Calculator,
     CurrentDate,
     IDGenerator,

@@ -6,12 +6,15 @@ it subclasses `Component` and names its classes in the entry-point group `headwa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from projects.engine.context import RunContext
+from projects.engine.tools import Tool
+
+NOTIFIED = "notified"  # in the run's state: name → the value that was told last (`Component.notify`)
 
 
 class InputKind(StrEnum):
@@ -54,6 +57,7 @@ class Input:
     protected: bool = False  # never set by a tweak unless the author marked it api_editable (code, paths, SQL, addresses)
     field_type: str = "str"
     multiline: bool = False
+    falls_back: bool = False  # a variable that is not set leaves it empty: what is behind the component has other ways to a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class VertexInfo:
     fed_by: Mapping[str, tuple[SourceInfo, ...]] = field(default_factory=dict)  # input name → vertices with an edge into it
     feeds: tuple[str, ...] = ()  # canonical types of the vertices behind it
     template_defaults: Mapping[str, Any] = field(default_factory=dict)
+    output_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # its outputs as the document lists them
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,10 @@ class SourceInfo:
     id: str
     type: str
     display_name: str
+
+
+async def _cannot_repeat(item: Any) -> Any:
+    raise ComponentError("Only the runner can repeat a branch.")
 
 
 class Component:
@@ -119,6 +128,15 @@ class Component:
     takes_more_fields: ClassVar[bool] = False  # reads fields beyond the declared ones: a prompt's variables, an author's own rows
     is_input: ClassVar[bool] = False
     is_output: ClassVar[bool] = False
+    # What the runner does for a component: `repeats` names the output whose branch is run once for each item (`repeat`),
+    # `listens_to` the field that names what it waits to be told of, and `notifies` is set by components that call `notify`.
+    repeats: ClassVar[str] = ""
+    listens_to: ClassVar[str] = ""
+    notifies: ClassVar[bool] = False
+    # What an instance has besides. On the class, because most components never touch it.
+    computing: str = ""  # the output that is being computed, by its name in the document
+    repeat: Callable[[Any], Awaitable[Any]] = staticmethod(_cannot_repeat)
+    notifications: Sequence[tuple[str, Any]] = ()
     # Annotations of the MCP tool a flow becomes: everything it touches beyond its inputs.
     reads_world: ClassVar[bool] = False
     writes_world: ClassVar[bool] = False
@@ -131,9 +149,22 @@ class Component:
         self.log_entries: list[dict[str, Any]] = []
         self.artifact: Any = None
 
+    @classmethod
+    def method_for(cls, output: str) -> str:
+        """The method of an output that is not declared but listed by a document (a router's routes); empty when there is none."""
+        return ""
+
     def stop(self, output: str) -> None:
         """Do not let this output's branch run (durably: until this vertex decides again)."""
         self.stopped_outputs.add(output)
+
+    def notify(self, name: str, value: Any) -> None:
+        """Have what listens to this name run once with the value, and what is behind it, when the run has nothing else to do."""
+        self.notifications = [*self.notifications, (name, value)]
+
+    async def tools(self) -> list[Tool] | None:
+        """The tools of a node in tool mode, where they are not simply one for each output; None: they are."""
+        return None
 
     async def before_outputs(self) -> None:
         """Called once before the connected outputs of one build are computed."""

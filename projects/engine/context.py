@@ -2,9 +2,140 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
-from projects.engine.values import Message
+from projects.engine.values import Message, Row, Table
+from projects.models.chat import ModelAccess
+
+if TYPE_CHECKING:
+    import httpx  # 50 ms that a start need not pay
+    import httpx2
+
+
+# With it a flow that calls its own tool by way of the network is one level deeper each time, and ends at the depth bound.
+DEPTH_HEADER = "x-headwater-depth"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFlow:
+    """A flow of the same owner that another one may run: its inputs (vertex id, field → description of the field) and outputs."""
+
+    id: str
+    name: str
+    description: str
+    inputs: Sequence[Mapping[str, Any]] = ()  # {"vertex_id", "field", "display_name", "type", "required", "info", "value"}
+    outputs: Sequence[Mapping[str, Any]] = ()  # {"vertex_id", "output", "display_name"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChildResult:
+    """What a child run gave: vertex id → output name → value, for its output vertices in file order."""
+
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class FlowAccess(Protocol):
+    """Other flows of the run's owner. Child runs are one level deeper; past the depth bound LimitReached is raised."""
+
+    async def find_flow(self, flow_id_or_name: str) -> ChildFlow | None:
+        """By id or by name."""
+        ...
+
+    async def run_flow(
+        self, flow_id: str, *, input_value: str | None, values: Mapping[tuple[str, str], Any], session_id: str
+    ) -> ChildResult:
+        """Messages of the child are kept under the child's flow and the given session."""
+        ...
+
+
+class FileAccess(Protocol):
+    """Files that a run may see: its caller's uploads and the run's own folder. Paths are storage paths, never the server's."""
+
+    async def read(self, path: str, *, limit_bytes: int | None = None) -> bytes: ...
+
+    async def list_paths(self) -> Sequence[str]: ...
+
+    async def save(self, name: str, content: bytes) -> str:
+        """Into the run's own folder of the owner's files; returns the storage path."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBaseInfo:
+    """`embedding` names the model that made the base's vectors; None when it has none and is searched by words."""
+
+    name: str
+    row_count: int
+    embedding: str | None
+
+
+class KnowledgeAccess(Protocol):
+    """The owner's knowledge bases: named collections of texts, with vectors where an embedding model made them."""
+
+    async def list_bases(self) -> Sequence[str]: ...
+
+    async def describe(self, base: str) -> KnowledgeBaseInfo | None:
+        """None when the owner has no base of this name."""
+        ...
+
+    async def add(
+        self,
+        base: str,
+        rows: Sequence[Row],
+        *,
+        vectors: Sequence[Sequence[float]] | None,
+        embedding: str | None = None,
+        allow_duplicates: bool = False,
+    ) -> int:
+        """Each row has "text" and further metadata; returns how many were added. `embedding` names the model that made the vectors.
+
+        InvalidInput for a name that is none, and when the base's rows were made with another model (or with none).
+        """
+        ...
+
+    async def search(
+        self,
+        base: str,
+        query: str,
+        *,
+        vector: Sequence[float] | None,
+        limit: int,
+        metadata_filter: Mapping[str, Any] | None = None,
+        with_vectors: bool = False,
+    ) -> list[Row]:
+        """Rows with "text", "score" and their metadata, best first: by vector where there are some, else by words.
+
+        With a filter only rows whose metadata has these values. A base that the owner does not have is InvalidInput.
+        """
+        ...
+
+    async def search_messages(self, query: str, *, session_id: str | None, limit: int) -> list[Row]:
+        """What was said in earlier runs of this flow, best first by words.
+
+        Rows have "text", "score", "sender", "sender_name", "session_id" and "timestamp". `session_id` None: in whatever session.
+        """
+        ...
+
+
+class ToolServerAccess(Protocol):
+    """How MCP servers that a flow names may be reached."""
+
+    async def check_address(self, url: str) -> None:
+        """Raises AddressRefused for an address that flows may not reach."""
+        ...
+
+    def http_client(
+        self, *, headers: Mapping[str, str], timeout_seconds: float, read_timeout_seconds: float, verify: bool = True
+    ) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
+        """Guarded like `RunContext.http_client`, for event streams that stay open."""
+        ...
+
+    def is_allowed(self, command_line: Sequence[str]) -> bool:
+        """Whether the operator allowed this very command line to be started."""
+        ...
 
 
 class RunContext(Protocol):
@@ -33,6 +164,50 @@ class RunContext(Protocol):
 
     async def read_messages(self, *, session_id: str, limit: int, context_id: str = "", newest_first: bool = False) -> list[Message]:
         """The last `limit` messages of this flow and session that earlier runs stored."""
+        ...
+
+    async def announce_message(self, message: Message) -> Message:
+        """Tell of a message that is still being made (`state` "partial") or just complete, without keeping it; it has an id afterwards.
+
+        The component that keeps it later (Chat Output) keeps it under the same id.
+        """
+        ...
+
+    async def stream_token(self, message_id: str, chunk: str) -> None:
+        """A piece of an announced message's text."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """How deep this run is among flows that run each other, itself counted. What calls a server may tell it (`DEPTH_HEADER`)."""
+        ...
+
+    @property
+    def is_followed_live(self) -> bool:
+        """Somebody reads the run's events as they come, so streaming from a model is worth it."""
+        ...
+
+    @property
+    def models(self) -> ModelAccess: ...
+
+    @property
+    def flows(self) -> FlowAccess: ...
+
+    @property
+    def files(self) -> FileAccess: ...
+
+    @property
+    def knowledge(self) -> KnowledgeAccess: ...
+
+    def http_client(self, *, timeout_seconds: float = 30, follow_redirects: bool = True) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        """A client for addresses that come from a flow or a caller: guarded against private addresses, bounded in size and time."""
+        ...
+
+    @property
+    def tool_servers(self) -> ToolServerAccess: ...
+
+    async def query_database(self, url: str, query: str) -> Table:
+        """Rows of one SQL statement on a database that the operator allowed; InvalidInput for any other address."""
         ...
 
     async def resolve_variable(self, name: str, *, is_secret: bool) -> str | None:

@@ -6,7 +6,7 @@ Above: `invocation.py`. Below: `schedule.py` decides, components compute. Indepe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,14 +14,16 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from projects.engine import coercion, schedule
+from projects.engine import coercion, frozen, schedule, tool_mode
 from projects.engine.coercion import CoercionError, Convert
-from projects.engine.component import Component, ComponentError, Input, InputKind, PauseRun, SourceInfo, VertexInfo
+from projects.engine.component import NOTIFIED, Component, ComponentError, Input, InputKind, Output, PauseRun, SourceInfo, VertexInfo
 from projects.engine.context import RunContext
 from projects.engine.events import LogAdded, OnEvent, RunStarted, VertexFailed, VertexFinished, VertexResult, VertexStarted, ignore
 from projects.engine.graph import Edge, Field, Graph, Vertex
+from projects.engine.steps import Steps
+from projects.engine.tools import Tool, ToolFailed
 from projects.engine.values import Message
-from projects.errors import ComponentFailed, FlowCannotRun, HeadwaterError, NodeProblem
+from projects.errors import ComponentFailed, FlowCannotRun, HeadwaterError, LimitReached, NodeProblem, ProviderFailed
 
 MASK = "*****"
 _TURNS_BEFORE_YIELDING = 32  # vertices run in a row before other work of the process gets its turn
@@ -48,18 +50,24 @@ async def run_graph(
     start: str | None = None,
     stop: str | None = None,
     given: Mapping[str, VertexResult] = _NOTHING,
+    steps: Steps | None = None,
 ) -> RunResult:
     """Run what `start` (by default the graph's own start) needs, up to `stop`.
 
     `values` are put into fields: they win over what is stored and lose to an edge. `given` vertices are not run again.
-    Raises FlowCannotRun before anything starts, ComponentFailed after the event; when it ends, however it ends, no task is left.
+    `steps` is shared with what else belongs to the same run. Raises FlowCannotRun before anything starts, LimitReached when the steps
+    are used up, ComponentFailed after the event; when it ends, however it ends, no task is left.
     """
     if start is None and stop is None:
         start = schedule.default_start(graph)
     plan = _plan(graph, start, stop)
     if plan.problems:
         _refuse(plan.problems)
-    return await _Run(plan, context, on_event, values, given).run()
+    run = _Run(plan, context, on_event, values, given, steps if steps is not None else Steps())
+    result = await run.run()
+    if run.notified:
+        await _tell_listeners(graph, run, result)
+    return result
 
 
 def _refuse(problems: tuple[NodeProblem, ...]) -> NoReturn:
@@ -95,6 +103,17 @@ class _Wanted:
 class _FromVariable:
     field: Field
     convert: Convert | None
+    falls_back: bool  # without a value the component's own default stays
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What a loop runs for each row: the plan of its body, where the rest comes from, and which result is the row's."""
+
+    plan: _Plan
+    given: tuple[str, ...]
+    feedback: tuple[Edge, ...]
+    state_of: tuple[str, ...]  # beginnings of what its vertices keep in the run's state
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +134,8 @@ class _Step:
     unknown_output: str | None
     renamed: Mapping[str, str]  # the component's name of an output → the document's, where they differ
     secrets: tuple[str, ...]
+    gives_tools: bool
+    body: _Body | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +144,7 @@ class _Plan:
     steps: tuple[_Step, ...]
     problems: tuple[NodeProblem, ...]
     started: RunStarted
-    frozen_results: dict[str, VertexResult]
+    frozen_results: dict[tuple[str, bytes], VertexResult]
 
 
 def _plan(graph: Graph, start: str | None, stop: str | None) -> _Plan:
@@ -138,20 +159,77 @@ def _plan(graph: Graph, start: str | None, stop: str | None) -> _Plan:
 
 
 def _make_plan(graph: Graph, start: str | None, stop: str | None) -> _Plan:
-    order = schedule.order_of(graph, schedule.run_set(graph, start, stop), start)
-    vertices = [graph.vertices[id] for id in order.ids]
+    ids = schedule.run_set(graph, start, stop)
+    if any(component.notifies for id in ids if (component := graph.vertices[id].component) is not None):
+        # What listens runs when it is told to, and all that is behind it then too.
+        listeners = {id for id in ids if _listens(graph.vertices[id]) and id not in (start, stop)}
+        ids -= schedule.behind(graph, listeners)
+        problems = tuple(
+            problem for id, vertex in graph.vertices.items() if _listens(vertex) for problem in _listener_plan(graph, id).problems
+        )
+        if problems:
+            return replace(_plan_of(graph, (), None, {}, has_results=()), problems=tuple(dict.fromkeys(problems)))
+    return _plan_of(graph, ids, start, graph.__dict__.setdefault("_frozen_results", {}), has_results=())
+
+
+def _listener_plan(graph: Graph, listener: str) -> _Plan:
+    """The plan of what a notification starts, kept with the graph."""
+    plans: dict[str, _Plan] = graph.__dict__.setdefault("_listener_plans", {})
+    if listener not in plans:
+        ids = schedule.run_set(graph, listener, None)
+        plans[listener] = _plan_of(graph, ids, listener, graph.__dict__.setdefault("_frozen_results", {}), has_results=())
+    return plans[listener]
+
+
+def _plan_of(
+    graph: Graph,
+    ids: Collection[str],
+    start: str | None,
+    frozen_results: dict[tuple[str, bytes], VertexResult],
+    *,
+    has_results: Collection[str],
+) -> _Plan:
+    """The plan of these vertices, of which some will have their results before it begins."""
+    vertices = [vertex for id, vertex in graph.vertices.items() if id in ids]
     problems = tuple(
         NodeProblem(vertex.id, vertex.display_name, vertex.document_type, vertex.problem or "Nothing here can run it.", vertex.hint)
         for vertex in vertices
         if vertex.component is None
     )
-    frozen_results: dict[str, VertexResult] = graph.__dict__.setdefault("_frozen_results", {})
+    bodies = {
+        vertex.id: schedule.loop_body(graph, vertex.id, vertex.component.repeats)
+        for vertex in vertices
+        if vertex.component is not None and vertex.component.repeats and vertex.id not in has_results and not vertex.tool_mode
+    }
+    if bodies:
+        ids = frozenset(ids) - schedule.only_in_bodies(graph, bodies.values())
+    order = schedule.order_of(graph, ids, start, also=((id, body.loop) for body in bodies.values() for id in body.given))
     started = RunStarted(first=tuple(order.ids[position] for position in order.first), to_run=order.ids)
-    steps = () if problems else tuple(_make_step(graph, order, vertex) for vertex in vertices)
+    steps = (
+        ()
+        if problems
+        else tuple(_make_step(graph, order, graph.vertices[id], _make_body(graph, bodies.get(id), frozen_results)) for id in order.ids)
+    )
     return _Plan(order, steps, problems, started, frozen_results)
 
 
-def _make_step(graph: Graph, order: schedule.Order, vertex: Vertex) -> _Step:
+def _make_body(graph: Graph, body: schedule.LoopBody | None, frozen_results: dict[tuple[str, bytes], VertexResult]) -> _Body | None:
+    if body is None:
+        return None
+    own = schedule.body_graph(graph, body)
+    return _Body(
+        plan=_plan_of(own, own.vertices.keys(), None, frozen_results, has_results=body.given | {body.loop}),
+        given=tuple(id for id in graph.vertices if id in body.given),
+        feedback=body.feedback,
+        state_of=tuple(f"{id}_" for id in body.inside),
+    )
+
+
+def _listens(vertex: Vertex) -> bool:
+    return vertex.component is not None and bool(vertex.component.listens_to)
+
+
+def _make_step(graph: Graph, order: schedule.Order, vertex: Vertex, body: _Body | None) -> _Step:
     component = vertex.component
     assert component is not None
     declared = {item.name: item for item in component.declared_inputs}
@@ -159,14 +237,18 @@ def _make_step(graph: Graph, order: schedule.Order, vertex: Vertex) -> _Step:
     for edge in graph.incoming[vertex.id]:
         if not edge.is_loop and edge.source in order.positions:
             incoming.setdefault(edge.field, []).append(edge)
-    inputs, unreadable = _stored_inputs(vertex, declared, incoming.keys())
+    gives_tools = vertex.tool_mode and any(item.name == tool_mode.OUTPUT for item in vertex.outputs)
+    # What the agent will fill in need not be there yet.
+    filled_in = tool_mode.argument_names(vertex, component) if gives_tools else frozenset[str]()
+    inputs, unreadable = _stored_inputs(vertex, declared, incoming.keys(), filled_in)
     variables = tuple(
-        _FromVariable(item, _converter(item, declared.get(item.name)))
+        _FromVariable(item, _converter(item, known := declared.get(item.name)), falls_back=known is not None and known.falls_back)
         for item in vertex.fields.values()
         if _is_read(item) and item.load_from_db and item.value and item.name not in incoming
     )
     outputs, unknown = _wanted_outputs(graph, vertex, component)
     methods = {item.method: item.name for item in component.declared_outputs}
+    methods = {method: name for method, name in methods.items() if sum(item.method == method for item in outputs) == 1}
     return _Step(
         vertex=vertex,
         component=component,
@@ -177,6 +259,7 @@ def _make_step(graph: Graph, order: schedule.Order, vertex: Vertex) -> _Step:
             fed_by={name: tuple(_source_info(graph.vertices[edge.source]) for edge in edges) for name, edges in incoming.items()},
             feeds=tuple(dict.fromkeys(graph.vertices[edge.target].type for edge in graph.outgoing[vertex.id])),
             template_defaults={name: item.value for name, item in vertex.fields.items()},
+            output_types={item.name: item.types for item in vertex.outputs},
         ),
         inputs=inputs,
         to_copy=tuple(name for name, value in inputs.items() if isinstance(value, list | dict) and value),
@@ -191,6 +274,8 @@ def _make_step(graph: Graph, order: schedule.Order, vertex: Vertex) -> _Step:
         secrets=tuple(
             {name for name, item in vertex.fields.items() if item.password} | {name for name, item in declared.items() if item.password}
         ),
+        gives_tools=gives_tools,
+        body=body,
     )
 
 
@@ -217,7 +302,9 @@ def _converter(item: Field | None, declared: Input | None) -> Convert | None:
     return coercion.CONVERTERS.get(kind)
 
 
-def _stored_inputs(vertex: Vertex, declared: Mapping[str, Input], fed: Collection[str]) -> tuple[dict[str, Any], CoercionError | None]:
+def _stored_inputs(
+    vertex: Vertex, declared: Mapping[str, Input], fed: Collection[str], filled_in: Collection[str]
+) -> tuple[dict[str, Any], CoercionError | None]:
     """Declared defaults under stored values. A value that cannot be read is told when the vertex runs, not before."""
     inputs: dict[str, Any] = {name: item.default if item.default != "" or not item.is_list else [] for name, item in declared.items()}
     unreadable: CoercionError | None = None
@@ -238,7 +325,7 @@ def _stored_inputs(vertex: Vertex, declared: Mapping[str, Input], fed: Collectio
         except CoercionError as error:
             if known is None:
                 inputs[name] = value
-            elif unreadable is None:
+            elif unreadable is None and name not in filled_in:
                 unreadable = CoercionError(f"{item.display_name or name}: {error}")
     return inputs, unreadable
 
@@ -257,15 +344,17 @@ def _wanted_outputs(graph: Graph, vertex: Vertex, component: type[Component]) ->
     """The connected outputs in the component's order, or all of them when none is connected; and one it cannot compute."""
     known = {item.name: item.method for item in component.declared_outputs}
     listed = {item.name: item.method for item in vertex.outputs if item.method} or known
-    connected = {edge.output for edge in graph.outgoing[vertex.id] if not edge.is_loop}
+    connected = {edge.output for edge in graph.outgoing[vertex.id]}
+    if vertex.tool_mode and any(item.name == tool_mode.OUTPUT for item in vertex.outputs):
+        return (_Wanted(tool_mode.OUTPUT, ""),), next((name for name in sorted(connected) if name != tool_mode.OUTPUT), None)
     names = connected or set(listed)
     positions = {method: position for position, method in enumerate(known.values())}
     wanted: list[_Wanted] = []
     unknown: str | None = None
     for name in dict.fromkeys([*listed, *sorted(names)]):
         if name in names:
-            method = listed.get(name) or known.get(name)
-            if method is None or not hasattr(component, method):
+            method = listed.get(name) or known.get(name) or component.method_for(name)
+            if not method or not hasattr(component, method):
                 unknown = name if name in connected else unknown
             else:
                 wanted.append(_Wanted(name, method))
@@ -286,29 +375,36 @@ class _Run:
         on_event: OnEvent,
         values: Mapping[str, Mapping[str, Any]],
         given: Mapping[str, VertexResult],
+        steps: Steps,
+        *,
+        within: _Run | None = None,
+        absent: Collection[str] = (),
     ) -> None:
         self._plan = plan
-        self._context = context
+        self.context = context
         self._emit: OnEvent | None = None if on_event is ignore else on_event
         self._values = values
         self._progress = schedule.Progress(plan.order)
         self._done: list[VertexResult | None] = [None] * len(plan.order.ids)
         positions = plan.order.positions
         self._given = {positions[id]: result for id, result in given.items() if id in positions}
+        self._absent = [positions[id] for id in absent if id in positions]
+        self._steps = steps
+        self._root: _Run = self if within is None else within._root
+        self.notified: list[tuple[str, Any]] = []  # of the outermost run
         self._finished = 0
         self._running = 0
-        self._turns = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._failure: BaseException | None = None
         self._requests: dict[str, dict[str, Any]] = {}
 
     async def run(self) -> RunResult:
-        if self._emit is not None:
+        if self._emit is not None and self._root is self:
             await self._emit(self._plan.started)
         for position, result in self._given.items():
             self._done[position] = result
-        ready = self._progress.begin({position: result.stopped_outputs for position, result in self._given.items()})
+        ready = self._progress.begin({position: result.stopped_outputs for position, result in self._given.items()}, self._absent)
         while len(ready) == 1 and not self._requests:
             # Most flows are a line: they need no task.
             ready = await self._advance(ready[0])
@@ -355,8 +451,7 @@ class _Run:
 
     async def _advance(self, position: int) -> list[int]:
         """Build one vertex; what may start after it."""
-        self._turns += 1
-        if not self._turns % _TURNS_BEFORE_YIELDING:
+        if not self._steps.take() % _TURNS_BEFORE_YIELDING:
             await asyncio.sleep(0)
         try:
             result = await self._build(position)
@@ -368,11 +463,11 @@ class _Run:
         self._finished += 1
         if self._emit is not None:
             ids = self._plan.order.ids
-            total = len(ids) - len(self._given) - self._progress.excluded_count
+            finished, total = self._root.counted()
             await self._emit(
                 VertexFinished(
                     result,
-                    finished=self._finished,
+                    finished=finished,
                     total=total,
                     excluded=tuple(ids[index] for index in excluded),
                     next=tuple(ids[index] for index in ready),
@@ -380,30 +475,57 @@ class _Run:
             )
         return ready
 
+    async def continued(self, plan: _Plan, given: Mapping[str, VertexResult], absent: Collection[str]) -> RunResult:
+        """A further part of this run."""
+        return await _Run(plan, self.context, self._emit or ignore, self._values, given, self._steps, within=self, absent=absent).run()
+
+    def counted(self) -> tuple[int, int]:
+        """How many vertices have finished, and how many there are to run. What a loop repeats is not among them."""
+        return self._finished, len(self._plan.order.ids) - len(self._given) - self._progress.excluded_count
+
+    def results_for(self, ids: Collection[str]) -> tuple[dict[str, VertexResult], list[str]]:
+        """The results that these vertices have here, and those that have none."""
+        found: dict[str, VertexResult] = {}
+        absent: list[str] = []
+        for id in ids:
+            position = self._plan.order.positions.get(id)
+            result = self._done[position] if position is not None else None
+            if result is not None:
+                found[id] = result
+            elif position is not None:
+                absent.append(id)
+        return found, absent
+
     async def _build(self, position: int) -> VertexResult:
         step = self._plan.steps[position]
         vertex = step.vertex
         if self._emit is not None:
             await self._emit(VertexStarted(vertex.id, vertex.display_name))
-        if vertex.frozen and (kept := self._plan.frozen_results.get(vertex.id)) is not None:
-            return replace(
-                kept, outputs=deepcopy(kept.outputs), started_at=datetime.now(UTC), duration_seconds=0.0, used_frozen_result=True
-            )
         result = VertexResult(vertex.id, vertex.type, vertex.display_name, started_at=datetime.now(UTC))
         began = perf_counter()
         output: str | None = None
+        frozen_key: tuple[str, bytes] | None = None
         try:
             inputs = await self._inputs(step)
             result.inputs = _shown(step, inputs)
+            if vertex.frozen and step.body is None and not step.gives_tools:
+                frozen_key = (vertex.id, frozen.digest(inputs))
+                if (kept := self._plan.frozen_results.get(frozen_key)) is not None:
+                    return frozen.revived(kept)
             if step.unknown_output is not None:
                 raise ComponentError(f'There is no output "{step.unknown_output}"; connect one of: {_output_names(step)}.')
-            instance = step.component(vertex=step.info, inputs=inputs, context=self._context)
+            instance = step.component(vertex=step.info, inputs=inputs, context=self.context)
             result.logs = instance.log_entries
-            await instance.before_outputs()
-            for wanted in step.outputs:
-                output = wanted.name
-                result.outputs[output] = await self._compute(instance, wanted, result)
-            output = None
+            if step.gives_tools:
+                result.outputs[tool_mode.OUTPUT] = await self._tools(step, instance, inputs)
+            else:
+                if step.body is not None:
+                    instance.repeat = self._repeating(step, step.body)
+                await instance.before_outputs()
+                for wanted in step.outputs:
+                    output = instance.computing = wanted.name
+                    result.outputs[output] = await self._compute(instance, wanted, result)
+                output = None
         except PauseRun:
             raise
         except asyncio.CancelledError:
@@ -413,6 +535,8 @@ class _Run:
             # Nobody cancelled this run: the component gave up something of its own.
             await self._fail(step, result, began, output, "Something that the component waited for was cancelled.", None)
         except HeadwaterError as error:
+            if isinstance(error, ProviderFailed) and error.component_id is None:
+                error.component_id = vertex.id
             result.duration_seconds = perf_counter() - began
             result.error = error.message
             await self._tell_failure(result)
@@ -429,19 +553,110 @@ class _Run:
         if instance.stopped_outputs:
             result.stopped_outputs = frozenset(step.renamed.get(name, name) for name in instance.stopped_outputs)
         result.duration_seconds = perf_counter() - began
-        if vertex.frozen:
-            self._plan.frozen_results[vertex.id] = replace(result, outputs=deepcopy(result.outputs))
+        if instance.notifications:
+            self._root.notified += instance.notifications
+        if frozen_key is not None:
+            frozen.keep(self._plan.frozen_results, frozen_key, result)
         if result.logs and self._emit is not None:
             for entry in result.logs:
                 await self._emit(LogAdded(vertex.id, entry))
         return result
 
+    def _repeating(self, step: _Step, body: _Body) -> Callable[[Any], Awaitable[Any]]:
+        """Runs the body of a loop for one item; gives what came back, or None when nothing did."""
+        loop = step.vertex
+        output = step.component.repeats
+
+        async def repeat(item: Any) -> Any:
+            if not body.plan.order.ids:
+                return None
+            state = self.context.state
+            for key in [key for key in state if key.startswith(body.state_of)]:
+                del state[key]  # each row counts anew
+            given, absent = self.results_for(body.given)
+            given[loop.id] = VertexResult(loop.id, loop.type, loop.display_name, outputs={output: item})
+            run = _Run(body.plan, self.context, self._emit or ignore, self._values, given, self._steps, within=self, absent=absent)
+            outcome = await run.run()
+            if outcome.waiting:
+                raise ComponentError("Nothing in a loop can wait for a person.")
+            for edge in reversed(body.feedback):
+                if (fed := outcome.results.get(edge.source)) is not None:
+                    return fed.outputs.get(edge.output, next(iter(fed.outputs.values()), None))
+            return None
+
+        return repeat
+
+    async def _tools(self, step: _Step, instance: Component, inputs: Mapping[str, Any]) -> list[Tool]:
+        """The tools of a node in tool mode, as its author has chosen and renamed them."""
+        made = await instance.tools()
+        if made is None:
+            made = [
+                replace(tool, call=self._call_of(step, inputs, wanted))
+                for tool, wanted in tool_mode.described_tools(step.vertex, step.component, inputs, step.fed_names)
+            ]
+        vertex = step.vertex
+        return [
+            replace(
+                tool,
+                call=self._watched(step, tool),
+                node_id=tool.node_id or vertex.id,
+                display_name=tool.display_name or vertex.display_name,
+            )
+            for tool in tool_mode.chosen(made, vertex)
+        ]
+
+    def _call_of(self, step: _Step, inputs: Mapping[str, Any], wanted: Output) -> Callable[[Mapping[str, Any]], Awaitable[Any]]:
+        """One output of the node on a copy of it, with the arguments in its fields."""
+
+        async def call(arguments: Mapping[str, Any]) -> Any:
+            own = dict(inputs)
+            for name in step.to_copy:
+                if isinstance(own.get(name), list | dict):
+                    own[name] = deepcopy(own[name])
+            self._put(step, own, tool_mode.checked(step.vertex, step.component, step.fed_names, arguments))
+            instance = step.component(vertex=step.info, inputs=own, context=self.context)
+            instance.computing = wanted.name
+            await instance.before_outputs()
+            value = await getattr(instance, wanted.method)()
+            self._root.notified += instance.notifications
+            return value
+
+        return call
+
+    def _watched(self, step: _Step, tool: Tool) -> Callable[[Mapping[str, Any]], Awaitable[Any]]:
+        """The tool's call as a step of the run: counted, told and kept like a vertex; a failure of it is not the run's."""
+        vertex = step.vertex
+
+        async def call(arguments: Mapping[str, Any]) -> Any:
+            self._steps.take()
+            if self._emit is not None:
+                await self._emit(VertexStarted(vertex.id, vertex.display_name))
+            result = VertexResult(vertex.id, vertex.type, vertex.display_name, inputs=dict(arguments), started_at=datetime.now(UTC))
+            began = perf_counter()
+            try:
+                value = result.outputs[tool.name] = await tool.call(arguments)
+            except (LimitReached, PauseRun) as error:
+                result.error = str(error)
+                raise
+            except Exception as error:  # Whatever the tool raises, the agent hears of it and goes on.
+                result.error = str(error) or type(error).__name__
+                raise ToolFailed(result.error) from error
+            finally:
+                result.duration_seconds = perf_counter() - began
+                current = asyncio.current_task()
+                if self._emit is not None and not (current is not None and current.cancelling()):
+                    finished, total = self._root.counted()
+                    await self._emit(VertexFinished(result, finished=finished, total=total))
+            return value
+
+        return call
+
     async def _compute(self, instance: Component, wanted: _Wanted, result: VertexResult) -> Any:
         value = await getattr(instance, wanted.method)()
         if type(value) is Message:
             if value.flow_id is None:
-                value.flow_id = self._context.flow_id
-            if value.usage:
+                value.flow_id = self.context.flow_id
+            if value.usage and value.source.id in (None, instance.vertex.id):  # what is only passed on was counted where it was made
                 result.token_usage = _added(result.token_usage, value.usage)
         return value
 
@@ -473,7 +688,7 @@ class _Run:
             if variable.field.name not in values:
                 inputs[variable.field.name] = await self._resolved(variable)
         if step.takes_session:
-            inputs["session_id"] = self._context.session_id
+            inputs["session_id"] = self.context.session_id
         if values:
             self._put(step, inputs, values)
         for fed in step.fed:
@@ -483,7 +698,9 @@ class _Run:
     async def _resolved(self, variable: _FromVariable) -> Any:
         shown = variable.field.display_name or variable.field.name
         name = str(variable.field.value)
-        value = await self._context.resolve_variable(name, is_secret=variable.field.password)
+        value = await self.context.resolve_variable(name, is_secret=variable.field.password)
+        if value is None and variable.falls_back:
+            return ""
         if value is None:
             raise ComponentError(
                 f'The variable "{name}", which the field "{shown}" takes its value from, is not set. Create it or type a value.'
@@ -522,6 +739,35 @@ class _Run:
         if output not in result.outputs:
             raise ComponentError(f'{result.display_name} ({result.vertex_id}) has not computed its output "{output}".')
         return result.outputs[output]
+
+
+async def _tell_listeners(graph: Graph, run: _Run, result: RunResult) -> None:
+    """Run what listens to a name once for each notification, with what is behind it. What the run has done already is not done again."""
+    results = result.results
+    while run.notified:
+        name, value = run.notified.pop(0)
+        run.context.state.setdefault(NOTIFIED, {})[name] = value
+        for vertex in graph.vertices.values():
+            if not _listens(vertex) or name not in _listening_key(vertex):
+                continue
+            plan = _listener_plan(graph, vertex.id)
+            if plan.problems:
+                _refuse(plan.problems)
+            behind = schedule.behind(graph, (vertex.id,))
+            given = {id: results[id] for id in plan.order.ids if id in results and id not in behind}
+            _, absent = run.results_for([id for id in plan.order.ids if id not in behind and id not in given])
+            further = await run.continued(plan, given, absent)
+            results.update(further.results)
+            result.waiting |= further.waiting
+            result.requests.update(further.requests)
+    order = {id: position for position, id in enumerate(graph.vertices)}
+    result.results = dict(sorted(results.items(), key=lambda item: order[item[0]]))
+
+
+def _listening_key(vertex: Vertex) -> str:
+    assert vertex.component is not None
+    field = vertex.fields.get(vertex.component.listens_to)
+    return str(field.value) if field is not None and field.value else ""
 
 
 def _read(convert: Convert | None, value: Any, shown: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from projects.engine.graph import Graph
+from projects.engine.graph import Edge, Graph
 
 _NEVER_AGAIN = 1 << 30  # a count of pending predecessors that does not reach zero
 
@@ -30,7 +30,7 @@ def run_set(graph: Graph, start: str | None, stop: str | None) -> frozenset[str]
     """
     wanted: set[str]
     if start is not None and start in graph.vertices:
-        wanted = _behind(graph, (start,))
+        wanted = behind(graph, (start,))
         wanted |= _before(graph, wanted)
     else:
         wanted = set(graph.vertices)
@@ -40,7 +40,7 @@ def run_set(graph: Graph, start: str | None, stop: str | None) -> frozenset[str]
     return frozenset(wanted - idle.difference({start, stop}))
 
 
-def _behind(graph: Graph, sources: Iterable[str]) -> set[str]:
+def behind(graph: Graph, sources: Iterable[str]) -> set[str]:
     """The sources and everything reachable from them."""
     found, left = set(sources), list(sources)
     while left:
@@ -75,8 +75,14 @@ class Order:
     forced: int | None = None  # the start, when a cycle leaves nothing that could start by itself
 
 
-def order_of(graph: Graph, ids: Collection[str], start: str | None = None) -> Order:
-    """The order of these vertices. An edge that feeds a loop back is nothing to wait for."""
+def order_of(graph: Graph, ids: Collection[str], start: str | None = None, *, also: Iterable[tuple[str, str]] = ()) -> Order:
+    """The order of these vertices. An edge that feeds a loop back is nothing to wait for.
+
+    `also` are pairs (earlier, later) that wait for each other without an edge.
+    """
+    waits: dict[str, list[str]] = {}
+    for earlier, later in also:
+        waits.setdefault(earlier, []).append(later)
     ordered = tuple(id for id in graph.vertices if id in ids)
     positions = {id: position for position, id in enumerate(ordered)}
     successors: list[tuple[int, ...]] = []
@@ -87,7 +93,10 @@ def order_of(graph: Graph, ids: Collection[str], start: str | None = None) -> Or
         for edge in graph.outgoing[id]:
             if not edge.is_loop and (target := positions.get(edge.target)) is not None:
                 by_output.setdefault(edge.output, {})[target] = None
-        behind = sorted({target for targets in by_output.values() for target in targets})
+        behind = sorted(
+            {target for targets in by_output.values() for target in targets}
+            | {positions[later] for later in waits.get(id, ()) if later in positions}
+        )
         for target in behind:
             counts[target] += 1
         successors.append(tuple(behind))
@@ -95,6 +104,91 @@ def order_of(graph: Graph, ids: Collection[str], start: str | None = None) -> Or
     first = tuple(position for position, count in enumerate(counts) if not count)
     forced = positions.get(start) if start is not None and not first else None
     return Order(ordered, positions, tuple(successors), tuple(counts), tuple(branches), (forced,) if forced is not None else first, forced)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBody:
+    """What a loop runs once for each row.
+
+    `inside` runs anew each time: what its `item` output reaches, and what that needs. `given` is taken from the run around it:
+    what the loop waited for, and input vertices, whose message would be stored once a row. `feedback` are the edges back into the loop.
+    """
+
+    loop: str
+    output: str
+    behind: frozenset[str]  # of `inside`, what only exists because of an item
+    inside: frozenset[str]
+    given: frozenset[str]
+    feedback: tuple[Edge, ...]
+
+
+def loop_body(graph: Graph, loop: str, output: str) -> LoopBody:
+    """The body of a loop vertex whose items leave through `output`."""
+    forward = _forward(graph, (edge.target for edge in graph.outgoing[loop] if edge.output == output and not edge.is_loop))
+    # What also hangs on another output of the loop waits for its end.
+    forward -= _forward(graph, (edge.target for edge in graph.outgoing[loop] if edge.output != output and not edge.is_loop))
+    forward.discard(loop)
+    before_loop = _needed(graph, (edge.source for edge in graph.incoming[loop] if not edge.is_loop), loop) - forward
+    inside, given, left = set(forward), set[str](), list(forward)
+    while left:
+        for edge in graph.incoming[left.pop()]:
+            source = edge.source
+            if source == loop or source in inside or source in given:
+                continue
+            if source in before_loop or graph.vertices[source].is_input:
+                given.add(source)
+            else:
+                inside.add(source)
+                left.append(source)
+    feedback = tuple(edge for edge in graph.incoming[loop] if edge.is_loop and edge.field == output and edge.source in inside)
+    return LoopBody(loop, output, frozenset(forward), frozenset(inside), frozenset(given), feedback)
+
+
+def only_in_bodies(graph: Graph, bodies: Collection[LoopBody]) -> frozenset[str]:
+    """The vertices that a run around these loops does not build: all that serves nothing but their bodies."""
+    found = {id for body in bodies for id in body.behind}
+    rest = {id for body in bodies for id in body.inside} - found
+    while True:
+        more = {id for id in rest if all(edge.target in found for edge in graph.outgoing[id])}
+        if not more:
+            return frozenset(found)
+        found |= more
+        rest -= more
+
+
+def body_graph(graph: Graph, body: LoopBody) -> Graph:
+    """The body by itself: the loop and what is given are in it with nothing before them."""
+    ids = body.inside | body.given | {body.loop}
+    edges = tuple(
+        edge
+        for edge in graph.edges
+        if edge.target in body.inside and edge.source in ids and (edge.source != body.loop or edge.output == body.output)
+    )
+    return Graph({id: vertex for id, vertex in graph.vertices.items() if id in ids}, edges + body.feedback, graph.groups)
+
+
+def _forward(graph: Graph, sources: Iterable[str]) -> set[str]:
+    """The sources and what is behind them, without going back into a loop."""
+    found = set(sources)
+    left = list(found)
+    while left:
+        for edge in graph.outgoing[left.pop()]:
+            if not edge.is_loop and edge.target not in found:
+                found.add(edge.target)
+                left.append(edge.target)
+    return found
+
+
+def _needed(graph: Graph, targets: Iterable[str], loop: str) -> set[str]:
+    """The targets and everything they depend on, up to this loop."""
+    found = set(targets) - {loop}
+    left = list(found)
+    while left:
+        for edge in graph.incoming[left.pop()]:
+            if edge.source not in found and edge.source != loop:
+                found.add(edge.source)
+                left.append(edge.source)
+    return found
 
 
 def cycles(graph: Graph) -> tuple[str, ...]:
@@ -148,15 +242,21 @@ class Progress:
     def is_excluded(self, position: int) -> bool:
         return position in self._excluded
 
-    def begin(self, given: Mapping[int, Collection[str]]) -> list[int]:
-        """What starts first. `given` are vertices that have their result already, with the outputs that they stopped."""
+    def begin(self, given: Mapping[int, Collection[str]], absent: Collection[int] = ()) -> list[int]:
+        """What starts first. `given` are vertices that have their result already, with the outputs that they stopped.
+
+        `absent` are vertices that will have none: they count as excluded.
+        """
         for position in given:
             self._taken[position] = 1
+        self._excluded.update(absent)
         ready = [position for position in self._order.first if not self._taken[position]]
         for position in ready:
             self._taken[position] = 1
         for position, stopped in given.items():
             ready += self.finish(position, stopped)[0]
+        for position in absent:
+            ready += self.finish(position)[0]
         return sorted(position for position in ready if position not in self._excluded)
 
     def finish(self, position: int, stopped: Collection[str] = ()) -> tuple[list[int], tuple[int, ...]]:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from projects.components.known_types import describe_unsupported
-from projects.engine import coercion, schedule
+from projects.components.known_types import CODE_HINT, CODE_REASON, contains_code, describe_unsupported
+from projects.components.models_and_agents import model_fields
+from projects.engine import coercion, schedule, tool_mode
 from projects.engine.component import Component, Input
 from projects.engine.graph import ComponentClass, Edge, Field, Graph, Vertex, VertexOutput
 from projects.errors import FieldProblem, InvalidInput
-from projects.flows import groups
+from projects.flows import groups, readiness
 from projects.flows.groups import Expanded, NodeEntry, node_of
 from projects.flows.handles import EdgeEnds, types_match
 from projects.flows.import_report import EdgeReport, EdgeStatus, ImportReport, NodeReport, NodeStatus, Problem, ProblemKind
+from projects.models.choice import missing_package
 
 NODE_LIMIT = 10_000  # a document with as many nodes is refused
 EDGE_LIMIT = 100_000
@@ -53,8 +55,6 @@ _PROTECTED_NAMES = frozenset(
 _PROTECTED_FIELDS = frozenset((("SQLComponent", "query"), ("SQLDatabase", "uri"), ("Directory", "path"), ("File", "path")))
 
 _UNREAD_TYPES = frozenset(("code", "tools"))  # about a node, not for it
-
-_CODE_HINT = "Replace the node by a built-in component, or offer what it does as a plugin component."
 
 
 class ComponentSource(Protocol):
@@ -181,7 +181,9 @@ class _Compiler:
         edges = [edge for ends in expanded.edges if (edge := self._read_edge(ends)) is not None]
         for ends, reason in expanded.lost:
             self._drop(ends, reason)
+        edges = self._as_tools(edges)
         self._check_shared_fields(edges)
+        self._check_packages(edges)
         graph = Graph(vertices=self._vertices, edges=tuple(edges), groups=expanded.groups)
         if stuck := schedule.cycles(graph):
             self._say(
@@ -222,13 +224,9 @@ class _Compiler:
         """What stands behind a node. A known type that its author has not edited is ours, whatever code it carries."""
         node, type, name = identity.node, identity.type, identity.display_name
         code = _code_of(node)
-        if node.get("edited") is True or type == "CustomComponent":
-            reason = (
-                "Its author edited the code of this component."
-                if node.get("edited") is True
-                else "It is a component written by the flow's author."
-            )
-            return NodeReport(id, type, NodeStatus.CODE, name, reason=f"{reason} Code in flows is not run here.", hint=_CODE_HINT)
+        if node.get("edited") is True or (component is None and contains_code(type)):
+            told = "Its author edited the code of this component. " if node.get("edited") is True else ""
+            return NodeReport(id, type, NodeStatus.CODE, name, reason=f"{told}{CODE_REASON}{_hash_told(code)}", hint=CODE_HINT)
         if component is not None:
             stamped = _metadata(node).get("code_hash")
             if code and isinstance(stamped, str) and stamped != hashlib.sha256(code.encode("utf-8", "replace")).hexdigest()[: len(stamped)]:
@@ -242,8 +240,8 @@ class _Compiler:
             return NodeReport(id, type, NodeStatus.UNSUPPORTED, name, reason=known[0], hint=known[1])
         module = _metadata(node).get("module")
         if code and not (isinstance(module, str) and module.startswith(_STOCK_MODULES)):
-            reason = f"The type {type!r} is unknown here and the node carries code of its own. Code in flows is not run here."
-            return NodeReport(id, type, NodeStatus.CODE, name, reason=reason, hint=_CODE_HINT)
+            reason = f"The type {type!r} is unknown here and the node carries code of its own. {CODE_REASON}{_hash_told(code)}"
+            return NodeReport(id, type, NodeStatus.CODE, name, reason=reason, hint=CODE_HINT)
         if not type:
             return NodeReport(
                 id, type, NodeStatus.UNSUPPORTED, name, reason="The node does not say what it is.", hint="Add it to the flow anew."
@@ -383,6 +381,44 @@ class _Compiler:
                 )
                 self._say(ProblemKind.EDGE, message, target)
 
+    def _as_tools(self, edges: list[Edge]) -> list[Edge]:
+        """Tool nodes of old releases hand themselves to an agent through an output of their own; today that is a node in tool mode."""
+        outputs: dict[str, set[str]] = {}
+        for edge in edges:
+            outputs.setdefault(edge.source, set()).add(edge.output)
+        tools = {id for id, names in outputs.items() if self._gives_only_itself(self._vertices[id], names)}
+        for id in tools:
+            self._vertices[id] = replace(
+                self._vertices[id], tool_mode=True, outputs=(VertexOutput(tool_mode.OUTPUT, "Toolset", ("Tool",)),)
+            )
+        return [replace(edge, output=tool_mode.OUTPUT) if edge.source in tools else edge for edge in edges]
+
+    @staticmethod
+    def _gives_only_itself(vertex: Vertex, connected: set[str]) -> bool:
+        if vertex.component is None or vertex.tool_mode:
+            return False
+        own = {item.name for item in vertex.component.declared_outputs}
+        tools = {item.name for item in vertex.outputs if "Tool" in item.types and item.name not in own}
+        return connected <= tools
+
+    def _check_packages(self, edges: Iterable[Edge]) -> None:
+        """A node that names a provider whose package is not installed cannot run: it is refused before a run, not in the middle."""
+        fed = {(edge.target, edge.field) for edge in edges}
+        for id, vertex in self._vertices.items():
+            if vertex.component is None or any((id, name) in fed for name in model_fields.HANDLES):
+                continue
+            provider = readiness.named_provider(vertex)
+            line = missing_package(provider) if provider else None
+            if line is None:
+                continue
+            reason = f"It asks a model of {provider}, and the package for that is not installed here."
+            hint = f"The operator installs it with: {line}"
+            self._vertices[id] = replace(vertex, component=None, problem=reason, hint=hint)
+            self._report.nodes = [
+                replace(node, status=NodeStatus.UNSUPPORTED, reason=reason, hint=hint) if node.id == id else node
+                for node in self._report.nodes
+            ]
+
     def _takes_many(self, vertex: Vertex, name: str) -> bool:
         if vertex.component is not None and (declared := self._inputs_of(vertex.component).get(name)) is not None:
             return declared.is_list
@@ -423,6 +459,11 @@ def _code_of(node: Mapping[str, Any]) -> str:
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return value if isinstance(value, str) else ""
+
+
+def _hash_told(code: str) -> str:
+    """Which code it is, as whoever allows it will have to name it."""
+    return f" The SHA-256 of its code begins with {hashlib.sha256(code.encode('utf-8', 'replace')).hexdigest()[:12]}." if code else ""
 
 
 def read_field(name: str, raw: Mapping[str, Any], declared: Input | None, component_type: str, *, has_component: bool) -> Field:
@@ -478,12 +519,16 @@ def _outputs(node: Mapping[str, Any], component: ComponentClass | None) -> tuple
         name = item["name"]
         if name in ours:
             method = ours[name].method
+        elif (method := component.method_for(name)) or name == "component_as_tool":
+            pass
         elif _method(item) in methods:
             method = _method(item)
-        elif len(found) == 1 and len(ours) == 1 and name != "component_as_tool":
+        elif len(found) == 1 and len(ours) == 1:
             method = next(iter(methods))
         else:
-            method = ""
+            # Outputs of older releases have other names; what they carry still tells which of ours is meant.
+            alike = [known.method for known in ours.values() if known.types and types_match(_types(item), known.types)]
+            method = alike[0] if len(alike) == 1 and _types(item) else ""
         outputs.append(VertexOutput(name, _shown_name(item), _types(item), method))
     return tuple(outputs)
 

@@ -27,12 +27,17 @@ class ProblemKind(StrEnum):
     EDGE = "edge"  # an edge that was dropped or looks wrong
     CYCLE = "cycle"  # vertices that wait for each other
     VARIABLE = "variable"  # a field takes its value from a stored variable
+    MISSING_VARIABLE = "missing_variable"  # and its owner has none of that name
+    MODEL = "model"  # which model a node will use that names none
+    MISSING_MODEL = "missing_model"  # and there is none
+    MISSING_FILE = "missing_file"
     CODE_HASH = "code_hash"  # a known component whose code is not the one it was shipped with
     FIELD = "field"  # a stored value that the built-in component does not use
     OUTPUT = "output"  # an output that the component does not have
     GROUP = "group"
 
 
+_LACKING = frozenset((ProblemKind.MISSING_VARIABLE, ProblemKind.MISSING_MODEL, ProblemKind.MISSING_FILE))
 STOPS_A_RUN = frozenset((NodeStatus.CODE, NodeStatus.UNSUPPORTED))
 
 
@@ -84,6 +89,11 @@ class ImportReport:
             for node in self.nodes
             if node.status in STOPS_A_RUN
         )
+
+    @property
+    def lacking(self) -> tuple[Problem, ...]:
+        """What its owner has not got yet and a run will want."""
+        return tuple(problem for problem in self.problems if problem.kind in _LACKING)
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -8,10 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from projects.access.caller import Caller
-from projects.components.registry import ComponentRegistry
 from projects.default_project import DefaultProject, find_project, get_project
 from projects.errors import AlreadyExists, Locked, NotFound, Stale
-from projects.flows import document as flow_document
 from projects.flows import export_file
 from projects.flows.flow import (
     UNSET,
@@ -24,7 +22,6 @@ from projects.flows.flow import (
     draft_values,
     webhook_in,
 )
-from projects.flows.import_report import ImportReport
 from projects.free_names import free_endpoint_name, free_name
 from projects.kept_text import can_be_kept, find_uuid, json_text, refused
 from projects.unit_of_work import change_catalogue, reading
@@ -37,7 +34,6 @@ __all__ = ["UNSET", "Flow", "FlowChanged", "FlowChanges", "FlowDraft", "FlowLibr
 
 OnFlowChange = Callable[[FlowChanged], Awaitable[None] | None]
 
-EMPTY_DOCUMENT = '{"nodes": [], "edges": []}'
 MAX_UPLOADED_FLOWS = 500
 
 
@@ -48,13 +44,11 @@ class FlowLibrary:
         self,
         database: Database,
         on_change: OnFlowChange,
-        registry: ComponentRegistry,
         *,
         default_project: DefaultProject | None = None,
     ) -> None:
         self._database = database
         self._on_change = on_change
-        self._registry = registry
         self._default_project = default_project or DefaultProject()
 
     async def create(self, caller: Caller, draft: FlowDraft) -> Flow:
@@ -173,6 +167,14 @@ class FlowLibrary:
             raise NotFound("flow", id_or_endpoint_name)
         return Flow.from_row(row, with_document=with_document)
 
+    async def find_owned_by_name(self, owner_id: str, name: str) -> Flow | None:
+        """The owner's flow with this display name, without its document."""
+        if not can_be_kept(name):
+            return None
+        async with reading(self._database) as session:
+            row = await FlowRepository(session).find_by_name(name, owner_id=owner_id, with_document=False)
+        return None if row is None else Flow.from_row(row, with_document=False)
+
     async def read_document(self, owner_id: str, flow_id: str) -> str | None:
         """Only the document. Raises NotFound."""
         async with reading(self._database) as session:
@@ -276,11 +278,6 @@ class FlowLibrary:
             for flow, moved_from in done
         )
         return [flow for flow, _ in done]
-
-    async def report(self, caller: Caller, flow_id: str) -> ImportReport:
-        """What of the flow can run here, node by node."""
-        flow = await self.get(caller, flow_id)
-        return flow_document.compile_document(flow.document or EMPTY_DOCUMENT, self._registry).report
 
     async def _add(self, session: AsyncSession, caller: Caller, new: "_NewFlow", values: Mapping[str, Any] | None = None) -> Flow:
         flows, owner_id, values = FlowRepository(session), caller.user_id, dict(values or new.values)

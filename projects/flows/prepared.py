@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from projects.components.registry import ComponentRegistry
 from projects.engine.graph import Graph
-from projects.errors import InvalidInput
+from projects.errors import InvalidInput, NotFound
 from projects.flows import document
 from projects.flows.import_report import ImportReport
 from projects.flows.library import Flow, FlowLibrary
@@ -41,6 +41,7 @@ class FlowCache:
         self._registry = registry
         self._version = -1
         self._resolved: OrderedDict[tuple[str, str], PreparedFlow] = OrderedDict()
+        self._found: OrderedDict[tuple[str, str], PreparedFlow | None] = OrderedDict()  # by display name, or by what there is not
         self._compiled: OrderedDict[tuple[str, int], tuple[Graph, ImportReport]] = OrderedDict()
 
     async def resolve(self, owner_id: str, flow_id_or_name: str) -> PreparedFlow:
@@ -48,6 +49,7 @@ class FlowCache:
         version = await catalogue_version(self._database)
         if version != self._version:
             self._resolved.clear()
+            self._found.clear()
             self._version = version
         key = (owner_id, flow_id_or_name)
         found = self._resolved.get(key)
@@ -58,6 +60,23 @@ class FlowCache:
                 self._resolved[key] = found
                 if len(self._resolved) > RESOLVED_LIMIT:
                     self._resolved.popitem(last=False)
+        return found
+
+    async def find(self, owner_id: str, flow_id_or_name: str) -> PreparedFlow | None:
+        """The owner's flow by id, endpoint name or display name; None if there is none. Kept too: flows ask for each other by name."""
+        key = (owner_id, flow_id_or_name)
+        if await catalogue_version(self._database) == self._version and key in self._found:
+            return self._found[key]
+        try:
+            found: PreparedFlow | None = await self.resolve(owner_id, flow_id_or_name)
+        except NotFound:
+            version = self._version
+            flow = await self._library.find_owned_by_name(owner_id, flow_id_or_name)
+            found = None if flow is None else await self.prepare(flow)
+            if version == self._version:
+                self._found[key] = found
+                if len(self._found) > RESOLVED_LIMIT:
+                    self._found.popitem(last=False)
         return found
 
     async def prepare(self, flow: Flow) -> PreparedFlow:

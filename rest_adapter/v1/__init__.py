@@ -1,13 +1,15 @@
 """The table of contents of the REST face. Hot routes come first, because the router looks at one after the other; the rest in URL order."""
 
 from rest_adapter.routing import Endpoint
-from rest_adapter.v1 import api_keys, documents, flows, login, monitor, projects, runs, server, users, variables
+from rest_adapter.v1 import api_keys, documents, files, flows, login, monitor, projects, runs, server, users, variables
+from rest_adapter.v2 import files as own_files
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *runs.HOT_ENDPOINTS,  # /api/v1/run/… /api/v1/webhook/…
     *server.HOT_ENDPOINTS,  # /health /health_check
     *api_keys.ENDPOINTS,  # /api/v1/api_key/
     *server.ENDPOINTS,  # /api/v1/config /api/v1/version
+    *files.ENDPOINTS,  # /api/v1/files/
     *flows.ENDPOINTS,  # /api/v1/flows/
     *login.ENDPOINTS,  # /api/v1/login /api/v1/logout …
     *monitor.ENDPOINTS,  # /api/v1/monitor/
@@ -15,5 +17,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *runs.ENDPOINTS,  # /api/v1/runs/
     *users.ENDPOINTS,  # /api/v1/users/
     *variables.ENDPOINTS,  # /api/v1/variables/
+    *own_files.ENDPOINTS,  # /api/v2/files
     *documents.ENDPOINTS,  # /docs /openapi.json
 )

@@ -381,7 +381,7 @@ async def delete_flow(flow_id: UUID, caller: Caller, services: ProjectServices) 
 @endpoint("GET", "/api/v1/flows/{flow_id}/report", Answer(200, ReportRead), Answer(404, Detail), tag=_TAG)
 async def read_report(flow_id: UUID, caller: Caller, services: ProjectServices) -> dict[str, Any]:
     """What the import kept: every node and edge, what stands behind it, and what to do where nothing does."""
-    return (await services.flows.report(caller, str(flow_id))).to_dict()
+    return (await services.reports.report(caller, str(flow_id))).to_dict()
 
 
 ENDPOINTS = (

@@ -162,10 +162,19 @@ def moment_text(moment: datetime) -> str:
 def content_groups(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Blocks as groups: loose tool calls go under one title, loose texts are already in the message's text."""
     groups = [block for block in blocks if "contents" in block]
-    loose = [block for block in blocks if "contents" not in block and block.get("type") != "text"]
+    loose = [_step(block) for block in blocks if "contents" not in block and block.get("type") != "text"]
     if loose:
         groups.append({"title": "Agent Steps", "contents": loose, "allow_markdown": True, "media_url": None})
     return groups
+
+
+def _step(block: dict[str, Any]) -> dict[str, Any]:
+    """A tool call whose output has every key that a client of Langflow may look for."""
+    output = block.get("output")
+    if block.get("type") != "tool_use" or not isinstance(output, dict):
+        return block
+    filled: dict[str, Any] = {"content": "", "additional_kwargs": {}, "response_metadata": {}, "type": "tool", "name": block.get("name")}
+    return {**block, "output": {**filled, "id": output.get("tool_call_id"), **output}}
 
 
 def type_word(value: Any) -> str:

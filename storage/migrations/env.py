@@ -4,12 +4,17 @@ from alembic import context
 from sqlalchemy import Connection
 
 from storage.database import DatabaseSettings
-from storage.migrate import locked_connection
+from storage.migrate import is_compared, locked_connection
 from storage.tables import Base
 
 
 def migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=connection.dialect.name == "sqlite")
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        include_name=is_compared,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

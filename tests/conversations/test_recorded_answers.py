@@ -109,6 +109,39 @@ SHOUT = flows.document(
     ],
 )
 SHOUT["nodes"][3]["data"]["node"]["display_name"] = "Shouted"
+LOOP = flows.document(
+    [
+        flows.chat_input(),
+        flows.node(
+            "TypeConverterComponent",
+            "TypeConverterComponent-t",
+            {"input_data": {"value": "", "type": "other"}, "auto_parse": True, "output_type": "DataFrame"},
+            outputs=("dataframe_output",),
+        ),
+        flows.loop("LoopComponent-l"),
+        flows.node(
+            "ParserComponent",
+            "ParserComponent-body",
+            {"input_data": {"value": "", "type": "other"}, "mode": "Parser", "pattern": "{name} has {n}", "sep": "\n"},
+            outputs=("parsed_text",),
+        ),
+        flows.node(
+            "ParserComponent",
+            "ParserComponent-done",
+            {"input_data": {"value": "", "type": "other"}, "mode": "Parser", "pattern": "- {text}", "sep": "\n"},
+            outputs=("parsed_text",),
+        ),
+        flows.chat_output(),
+    ],
+    [
+        flows.edge("ChatInput-in", "TypeConverterComponent-t", "input_data"),
+        flows.edge("TypeConverterComponent-t", "LoopComponent-l", "data", output="dataframe_output"),
+        flows.edge("LoopComponent-l", "ParserComponent-body", "input_data", output="item"),
+        flows.edge_back("ParserComponent-body", "LoopComponent-l", output="parsed_text"),
+        flows.edge("LoopComponent-l", "ParserComponent-done", "input_data", output="done"),
+        flows.edge("ParserComponent-done", "ChatOutput-out", "input_value", output="parsed_text"),
+    ],
+)
 VARIABLE = flows.document(
     [flows.text_input("TextInput-v"), flows.chat_output()],
     [flows.edge("TextInput-v", "ChatOutput-out", "input_value", output="text")],
@@ -201,6 +234,13 @@ CASES = [
         {"input_value": "hey", "output_type": "any"},
         [said("hey", "ChatOutput-a"), said("shout: hey", "ChatOutput-b")],
     ),
+    Case(
+        "a loop goes through rows",
+        LOOP,
+        {"input_value": '[{"name":"ann","n":1},{"name":"bob","n":2}]'},
+        [said("- ann has 1\n- bob has 2")],
+    ),
+    Case("a text is one row to a loop", LOOP, {"input_value": "plain"}, [said("-  has ")]),
     Case("a header's variable is read first", VARIABLE, {}, [said("Oslo")], headers={"X-LANGFLOW-GLOBAL-VAR-CITY": "Oslo"}),
     Case("a tweak turns the variable off", VARIABLE, {"tweaks": {"TextInput-v": {"input_value": "literal"}}}, [said("literal")]),
 ]
@@ -228,6 +268,32 @@ async def test_a_variable_comes_from_the_store_when_no_header_brings_it(applicat
     await application.http.post("/api/v1/variables/", json={"name": "CITY", "value": "Rome", "type": "Generic", "default_fields": None})
     flow = (await application.http.post("/api/v1/flows/", json={"name": "city", "data": VARIABLE})).json()
     assert texts((await application.http.post(f"/api/v1/run/{flow['id']}", json={})).json()) == [said("Rome")]
+
+
+async def test_a_flow_answers_through_another_one(application: Application) -> None:
+    inner = flows.document(
+        [flows.chat_input(), flows.prompt("Prompt Template-p", "inner says {q}", "q"), flows.chat_output()],
+        [
+            flows.edge("ChatInput-in", "Prompt Template-p", "q"),
+            flows.edge("Prompt Template-p", "ChatOutput-out", "input_value", output="prompt"),
+        ],
+    )
+    await application.http.post("/api/v1/flows/", json={"name": "Inner", "data": inner})
+    flow = (await application.http.post("/api/v1/flows/", json={"name": "Outer", "data": flows.running("Inner")})).json()
+    answer = (await application.http.post(f"/api/v1/run/{flow['id']}", json={"input_value": "deep"})).json()
+    assert texts(answer) == [said("inner says deep")]
+    source = answer["outputs"][0]["outputs"][0]["results"]["message"]["properties"]["source"]
+    assert source == {"id": "RunFlow-r", "display_name": "Run Flow", "source": "Run Flow"}
+    kept = (await application.http.get("/api/v1/monitor/messages", params={"flow_id": flow["id"]})).json()
+    assert [message["text"] for message in kept] == ["deep", "inner says deep"]
+
+
+async def test_a_flow_that_runs_itself_is_told_how_deep_it_went(application: Application) -> None:
+    flow = (await application.http.post("/api/v1/flows/", json={"name": "Mirror", "data": flows.running("Mirror")})).json()
+    answer = await application.http.post(f"/api/v1/run/{flow['id']}", json={"input_value": "x"})
+    assert answer.status_code == 422
+    assert "Mirror → Mirror" in answer.text
+    assert application.services.invocations.running_count == 0
 
 
 async def test_a_tool_call_gives_the_answer_of_a_run(application: Application) -> None:

@@ -167,3 +167,11 @@ def test_the_address_people_are_told_is_one_they_can_open(given: dict[str, objec
 @pytest.mark.parametrize("address", ["tools.example.org", "ftp://tools.example.org", "https://user:secret@tools.example.org"])
 def test_a_public_url_that_is_no_plain_address_is_refused(address: str) -> None:
     assert "public_url" in refused({"public_url": address})
+
+
+def test_allowed_addresses_are_a_list_and_a_wrong_one_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWATER_ALLOWED_ADDRESSES", "ollama.internal:11434, 10.1.0.0/16")
+    assert load_settings()[0].allowed_addresses == ["ollama.internal:11434", "10.1.0.0/16"]
+    monkeypatch.setenv("HEADWATER_ALLOWED_ADDRESSES", "http://ollama.internal")
+    with pytest.raises(SettingsProblem, match=r"allowed_addresses: 'http://ollama\.internal' is no address to allow"):
+        load_settings()

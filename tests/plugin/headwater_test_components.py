@@ -5,7 +5,7 @@ from collections import Counter
 from typing import ClassVar
 
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
-from projects.engine.values import Data, Message
+from projects.engine.values import Data, Message, Source
 
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 
@@ -69,3 +69,25 @@ class Media(Component):
 
     async def picture(self) -> Data:
         return Data({"text": self.inputs["text"], "image": PIXEL})
+
+
+class Stream(Component):
+    """Answers word by word, as a model does that is read live: announced, streamed, and kept by the Chat Output behind it."""
+
+    type = "HeadwaterTestStream"
+    display_name = "Stream"
+    category = "tests"
+    declared_inputs = (Input("text"),)
+    declared_outputs = (Output("message", method="answer"),)
+
+    async def answer(self) -> Message:
+        message = Message(session_id=self.context.session_id, sender="Machine", sender_name="AI", state="partial")
+        message.source = Source(self.vertex.id, self.display_name, "words")
+        if not self.context.is_followed_live:
+            return message.copy(text=self.inputs["text"], state="complete")
+        message = await self.context.announce_message(message)
+        assert message.id is not None
+        for word in str(self.inputs["text"]).split(" "):
+            await self.context.stream_token(message.id, word)
+        message.text, message.state = self.inputs["text"], "complete"
+        return message

@@ -83,6 +83,6 @@ async def test_everything_in_them_can_run_here(application: Application) -> None
     flows = await application.services.flows.list_flows(application.caller)
     assert len(flows) == len(starter_flows.FILES)
     for flow in flows:
-        report = await application.services.flows.report(application.caller, flow.id)
+        report = await application.services.reports.report(application.caller, flow.id)
         assert report.missing == () and report.problems == [], flow.name
         assert all(edge.status.value == "kept" for edge in report.edges)

@@ -27,7 +27,8 @@ async def test_an_empty_database_becomes_what_the_tables_say(empty_database_sett
     engine = create_engine(empty_database_settings.url.replace("+aiosqlite", ""))
     try:
         with engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+            context = MigrationContext.configure(connection, opts={"include_name": migrate.is_compared})
+            assert compare_metadata(context, Base.metadata) == []
     finally:
         engine.dispose()
 

@@ -1,1 +1,1 @@
-"""Where data comes from; so far only what needs no network."""
+"""Where data comes from: the web, feeds, searches, files and samples."""

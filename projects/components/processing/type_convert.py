@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import Any
 
+from projects.components.cells import typed_cell
 from projects.components.conversion import data_of, message_of, read_json, record_of, records_of, table_of
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Data, Message, Row, Table
-
-_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
-_DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|[+-]?[1-9]\d*[eE][+-]?\d+")
 
 
 class TypeConvert(Component):
@@ -123,16 +120,4 @@ def _from_csv(text: str) -> list[Row]:
     rows = [cells for cells in body if cells]
     if len(set(names)) != len(names) or any(len(cells) > len(names) for cells in rows):
         return []
-    return [dict(zip(names, map(_typed, cells + [""] * (len(names) - len(cells))), strict=True)) for cells in rows]
-
-
-def _typed(cell: str) -> Any:
-    """Numbers and booleans as such; an empty cell is no value. Leading zeros make an identifier, which stays text."""
-    text = cell.strip()
-    if not text:
-        return None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if _DECIMAL.fullmatch(text) else cell
+    return [dict(zip(names, map(typed_cell, cells + [""] * (len(names) - len(cells))), strict=True)) for cells in rows]

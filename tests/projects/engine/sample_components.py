@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from projects.engine.component import Component, ComponentError, Input, InputKind, Output, PauseRun
+from projects.engine.component import NOTIFIED, Component, ComponentError, Input, InputKind, Output, PauseRun
 from projects.engine.graph import Edge, Field, Graph, Vertex, VertexOutput
-from projects.engine.values import Message
+from projects.engine.tool_mode import OUTPUT as TOOLS_OUTPUT
+from projects.engine.values import Data, Message
 
 
 class Source(Component):
@@ -144,7 +145,93 @@ class Keep(Component):
         return Message(text=str(len(self.inputs["items"])), usage={"total_tokens": 3})
 
 
-SAMPLES = (Source, Echo, Collect, Wait, Fail, Count, Branch, Ask, Keep)
+class Repeat(Component):
+    """A loop over the words of its text; `done` joins what came back."""
+
+    type = "Repeat"
+    repeats = "item"
+    declared_inputs = (Input("text"),)
+    declared_outputs = (Output("item", "give_item"), Output("done", "give_done"))
+
+    async def before_outputs(self) -> None:
+        came_back = [await self.repeat(Message(text=word)) for word in self.inputs["text"].split()]
+        self.joined = "/".join("-" if result is None else result.text for result in came_back)
+
+    async def give_item(self) -> Message:
+        self.stop("item")
+        return Message()
+
+    async def give_done(self) -> Message:
+        return Message(text=self.joined)
+
+
+class Tell(Component):
+    """Tells its text under a name."""
+
+    type = "Tell"
+    notifies = True
+    declared_inputs = (Input("text"), Input("name", InputKind.STRING))
+    declared_outputs = (Output("message", "give"),)
+
+    async def give(self) -> Message:
+        self.notify(self.inputs["name"], self.inputs["text"])
+        return Message(text=self.inputs["text"])
+
+
+class Hear(Component):
+    """Gives what was told under the name that its key holds."""
+
+    type = "Hear"
+    listens_to = "key"
+    declared_inputs = (Input("key", InputKind.STRING),)
+    declared_outputs = (Output("message", "give"),)
+
+    async def give(self) -> Message:
+        return Message(text=f"heard {self.context.state.get(NOTIFIED, {}).get(self.inputs['key'])}")
+
+
+class Multiply(Component):
+    """A tool of two numbers, and a second one that always fails."""
+
+    type = "Multiply"
+    description = "Multiplies."
+    declared_inputs = (
+        Input("left", InputKind.INTEGER, "Left", "The first number.", required=True, tool_mode=True),
+        Input("right", InputKind.INTEGER, "Right", default=2, tool_mode=True),
+        Input("unit", InputKind.STRING, default="m"),
+    )
+    declared_outputs = (
+        Output("product", "multiply", ("Data",)),
+        Output("failure", "always_fail"),
+        Output("hidden", "hide", tool_mode=False),
+    )
+
+    async def multiply(self) -> Data:
+        return Data({"result": f"{self.inputs['left'] * self.inputs['right']} {self.inputs['unit']}"})
+
+    async def always_fail(self) -> Message:
+        raise ComponentError("The abacus is broken.")
+
+    async def hide(self) -> Message:
+        return Message()
+
+
+class Tools(Component):
+    """Keeps the tools it is given in the run's state."""
+
+    type = "Tools"
+    is_output = True
+    declared_inputs = (Input("tools", InputKind.HANDLE, is_list=True),)
+    declared_outputs = (Output("message", "give"),)
+
+    async def give(self) -> Message:
+        self.context.state["tools"] = list(self.inputs["tools"])
+        calls = self.context.state.get("calls", [])
+        results = [await tool.call(arguments) for tool in self.inputs["tools"] for name, arguments in calls if tool.name == name]
+        return Message(text=str([result.data if isinstance(result, Data) else result for result in results]))
+
+
+SAMPLES = (Source, Echo, Collect, Wait, Fail, Count, Branch, Ask, Keep, Repeat, Tell, Hear, Multiply, Tools)
 _BY_TYPE = {component.type: component for component in SAMPLES}
 
 
@@ -158,6 +245,7 @@ def vertex(id: str, /, *, frozen: bool = False, tool_mode: bool = False, fields:
         for name, value in values.items()
     }
     stored.update({item.name: item for item in fields})
+    outputs = tuple(VertexOutput(item.name, method=item.method) for item in component.declared_outputs) if component is not None else ()
     return Vertex(
         id=id,
         type=type,
@@ -166,7 +254,7 @@ def vertex(id: str, /, *, frozen: bool = False, tool_mode: bool = False, fields:
         description="",
         component=component,
         fields=stored,
-        outputs=tuple(VertexOutput(item.name, method=item.method) for item in component.declared_outputs) if component is not None else (),
+        outputs=(VertexOutput(TOOLS_OUTPUT),) if tool_mode else outputs,
         problem=None if component is not None else "Nobody knows this type.",
         hint="" if component is not None else "Take another.",
         tool_mode=tool_mode,

@@ -489,12 +489,23 @@ async def test_a_paused_run_ends_as_waiting_with_what_finished_and_can_go_on_fro
     assert texts(resumed)["Echo-after"] == {"message": "Echo-after(yes|coded)"}
 
 
-async def test_a_frozen_vertex_is_built_once_and_then_kept() -> None:
-    made = graph(vertex("Source-a", input_value="one", frozen=True), vertex("Echo-b"), "Source-a.message > Echo-b.text")
-    await run(made)
-    result = await run(made, values={"Source-a": {"input_value": "two"}})
-    assert texts(result)["Echo-b"] == {"message": "Echo-b(one|coded)"}
-    assert result.results["Source-a"].used_frozen_result
+async def test_a_frozen_vertex_is_built_once_for_the_same_inputs() -> None:
+    built = []
+
+    class Counting(Echo):
+        async def give(self) -> Message:
+            built.append(self.inputs["text"])
+            return await super().give()
+
+    frozen = replace(vertex("Echo-b", frozen=True), component=Counting)
+    made = graph(vertex("Source-a", input_value="one"), frozen, "Source-a.message > Echo-b.text")
+    first = await run(made)
+    again = await run(made)
+    assert texts(again) == texts(first)
+    assert again.results["Echo-b"].used_frozen_result and not first.results["Echo-b"].used_frozen_result
+    other = await run(made, values={"Source-a": {"input_value": "two"}})
+    assert texts(other)["Echo-b"] == {"message": "Echo-b(two|coded)"}
+    assert built == ["one", "two"]
 
 
 async def test_a_component_knows_who_feeds_it_whom_it_feeds_and_what_its_fields_hold() -> None:

@@ -127,9 +127,9 @@ def test_every_node_is_reported_with_what_stands_behind_it() -> None:
 
 
 def test_a_vendor_s_type_is_named_with_what_to_do_before_its_code_is_looked_at() -> None:
-    flow = compiled(flows.document([flows.node("LanguageModelComponent", "LanguageModelComponent-a")], []))
+    flow = compiled(flows.document([flows.node("AstraDB", "AstraDB-a")], []))
     (node,) = flow.report.missing
-    assert statuses(flow) == {"LanguageModelComponent-a": NodeStatus.UNSUPPORTED}
+    assert statuses(flow) == {"AstraDB-a": NodeStatus.UNSUPPORTED}
     assert node.reason
     assert node.hint
 

@@ -6,7 +6,6 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 import pytest
 
 from projects.access.caller import Caller
-from projects.components.registry import ComponentRegistry, builtin_components
 from projects.errors import AlreadyExists, InvalidInput, Locked, NotFound, Stale
 from projects.flows.library import FlowChanged, FlowChanges, FlowDraft, FlowLibrary
 from storage.database import Database
@@ -22,7 +21,7 @@ class Surroundings:
     def __init__(self, database: Database, ada: Caller, bob: Caller) -> None:
         self.told: list[FlowChanged] = []
         self.database = database
-        self.library = FlowLibrary(database, self.told.append, ComponentRegistry(builtin_components()))
+        self.library = FlowLibrary(database, self.told.append)
         self.ada = ada
         self.bob = bob
 
@@ -144,7 +143,6 @@ async def test_a_foreign_flow_is_answered_exactly_like_a_missing_one(here: Surro
             here.library.read_document(here.bob.user_id, flow_id),
             here.library.update(here.bob, flow_id, FlowChanges(name="mine")),
             here.library.delete(here.bob, flow_id),
-            here.library.report(here.bob, flow_id),
         ):
             with pytest.raises(NotFound) as refusal:
                 await attempt
@@ -346,8 +344,3 @@ async def test_a_batch_is_made_whole_or_not_at_all(here: Surroundings) -> None:
     with pytest.raises(AlreadyExists):
         await here.library.create_many(here.ada, [FlowDraft(name="c"), FlowDraft(name="a")])
     assert [flow.name for flow in await here.library.list_flows(here.ada)] == ["a", "b"]
-
-
-async def test_a_flow_without_a_document_has_an_empty_report(here: Surroundings) -> None:
-    flow = await here.library.create(here.ada, FlowDraft(name="x"))
-    assert (await here.library.report(here.ada, flow.id)).to_dict()["nodes"] == []

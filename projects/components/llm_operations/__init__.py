@@ -1,0 +1,1 @@
+"""Components that ask a model about data: extract, judge, choose a branch, work through rows."""
