@@ -49,9 +49,12 @@ LANGFLOW_NAMES: Mapping[str, str] = {
     "refresh_token_expire_seconds": "REFRESH_TOKEN_EXPIRE_SECONDS",
     "cookie_secure": "ACCESS_SECURE",
     "logins_per_minute": "RATE_LIMIT_PER_MINUTE",
+    "enable_signup": "ENABLE_SIGNUP",
+    "new_user_is_active": "NEW_USER_IS_ACTIVE",
     "first_project_name": "DEFAULT_FOLDER_NAME",
     "max_upload_megabytes": "MAX_FILE_SIZE_UPLOAD",
     "variables_to_get_from_environment": "VARIABLES_TO_GET_FROM_ENVIRONMENT",
+    "store_environment_variables": "STORE_ENVIRONMENT_VARIABLES",
     "log_level": "LOG_LEVEL",
 }
 
@@ -151,6 +154,10 @@ class Settings(BaseSettings):
     refresh_token_expire_seconds: int = Field(604_800, ge=1, description="Seconds a login can be renewed.")
     cookie_secure: bool = Field(False, description="Send login cookies over https only; always so when public_url is https.")
     logins_per_minute: int = Field(5, ge=1, description="Log-ins a minute that one address may try.")
+    enable_signup: bool = Field(False, description="Let anybody make an account over the API; otherwise only superusers can.")
+    new_user_is_active: bool = Field(
+        False, description="Accounts made over the API are active at once; otherwise a superuser activates them."
+    )
     first_project_name: str = Field("Starter Project", min_length=1, description="Name of the project that each user begins with.")
     max_running_runs: int = Field(256, ge=1, description="Runs at once; further ones are refused with 503 until one ends.")
     max_steps_per_run: int = Field(
@@ -193,6 +200,10 @@ class Settings(BaseSettings):
         [],
         repr=False,
         description="Database addresses, with commas between, that the SQL component may read: sqlite:////path or postgresql://reader:password@host/name.",
+    )
+    store_environment_variables: bool = Field(
+        False,
+        description="At each login, keep the listed environment variables as credentials of the user who has none of the name.",
     )
     access_log: bool = Field(False, description="Log a line for each request, with keys in addresses taken out.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda value: str(value).lower())] = Field(

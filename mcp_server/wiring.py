@@ -118,11 +118,14 @@ def _build(
         secret_key=secret_key,
         access_token_seconds=settings.access_token_expire_seconds,
         refresh_token_seconds=settings.refresh_token_expire_seconds,
+        signup_is_open=settings.enable_signup,
+        new_user_is_active=settings.new_user_is_active,
     )
     projects = ProjectService(database, tell, default_project=default_project, secret_box=secret_box)
     library = FlowLibrary(database, tell, default_project=default_project)
     prepared = FlowCache(database, library, registry)
-    variables = VariableService(database, secret_box)
+    to_import = settings.environment_for_flows if settings.store_environment_variables else {}
+    variables = VariableService(database, secret_box, environment=to_import)
     messages = MessageService(database)
     files = FileService(
         database, LocalDisk(settings.data_dir / FILES_FOLDER), FileLimits(file_bytes=settings.max_upload_megabytes * 1024 * 1024)

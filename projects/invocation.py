@@ -39,6 +39,7 @@ from projects.errors import (
 )
 from projects.flows import tweaks as flow_tweaks
 from projects.flows.prepared import FlowCache, PreparedFlow
+from projects.flows.variable_defaults import bind_defaults
 from projects.messages import MessageService
 from projects.run_context import ChildRequest, RunView, Surroundings
 from projects.run_resources import RunResources
@@ -125,6 +126,7 @@ class InvocationService:
         settings: RunSettings,
     ) -> None:
         self._flows = flows
+        self._variables = variables
         self._surroundings = Surroundings(messages, variables, flows, resources, settings.environment)
         self._writer = writer
         self._events = events
@@ -152,7 +154,7 @@ class InvocationService:
         Raises NotFound, TweaksRefused, ConflictingInput, FlowCannotRun, ComponentFailed, RunCancelled, Unavailable.
         """
         prepared = await self._flows.resolve(caller.user_id, flow_id_or_name)
-        run = self._prepare(caller, prepared, invocation)
+        run = await self._prepare(caller, prepared, invocation)
         run.record.begin()
         return await self._run(run, on_event)
 
@@ -160,14 +162,14 @@ class InvocationService:
         self, caller: Caller, prepared: PreparedFlow, invocation: Invocation, *, on_event: OnEvent = ignore
     ) -> InvocationResult:
         """`invoke` for a caller that already holds the flow (a tool call)."""
-        run = self._prepare(caller, prepared, invocation)
+        run = await self._prepare(caller, prepared, invocation)
         run.record.begin()
         return await self._run(run, on_event)
 
     async def start(self, caller: Caller, flow_id_or_name: str, invocation: Invocation) -> str:
         """Run the flow in the background; returns the run's id once the run is committed. It goes on when the caller leaves."""
         prepared = await self._flows.resolve(caller.user_id, flow_id_or_name)
-        run = self._prepare(caller, prepared, invocation)
+        run = await self._prepare(caller, prepared, invocation)
         run.is_followed = False
         await run.record.accept(RunState.RUNNING)
         run.record.begin()
@@ -181,7 +183,7 @@ class InvocationService:
             raise NotFound("run", run_id)
         running.scope.reschedule(asyncio.get_running_loop().time())
 
-    def _prepare(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation, *, parent: "_Run | None" = None) -> "_Run":
+    async def _prepare(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation, *, parent: "_Run | None" = None) -> "_Run":
         # A run that has begun is let finish what it needs: its children count, and are never refused.
         if parent is None and len(self._running) >= self._settings.max_running:
             raise Unavailable(f"{len(self._running)} runs are already going on here; try again shortly.")
@@ -196,6 +198,8 @@ class InvocationService:
             _check_conflicts(invocation)
             graph, warnings = flow_tweaks.apply_tweaks(graph, tweaks)
         values = _values_for(graph, invocation)
+        if defaults := await self._variables.list_defaults(caller.user_id):
+            graph = bind_defaults(graph, defaults, filled=values)
         identity = RunIdentity(
             run_id=new_id(),
             owner_id=caller.user_id,
@@ -242,7 +246,7 @@ class InvocationService:
             arguments=request.values,
             request_variables=parent.invocation.request_variables,
         )
-        child = self._prepare(caller, request.prepared, invocation, parent=parent)
+        child = await self._prepare(caller, request.prepared, invocation, parent=parent)
         child.is_followed = parent.is_followed
         child.record.begin()
         return (await self._run(child, ignore)).outputs

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from projects.access.caller import Caller
 from projects.default_project import DefaultProject, find_project, get_project
-from projects.errors import AlreadyExists, Locked
-from projects.flows.library import UNSET, FlowChanged, OnFlowChange, Unset
+from projects.errors import AlreadyExists, Locked, NotFound
+from projects.flows.flow import check_values
+from projects.flows.library import UNSET, Flow, FlowChanged, FlowLibrary, OnFlowChange, Unset
 from projects.free_names import free_name
 from projects.kept_text import can_be_kept, check_text, find_uuid, json_text, refused
 from projects.unit_of_work import change_catalogue, reading
@@ -28,7 +29,7 @@ MAX_DESCRIPTION_LENGTH = 100_000
 
 # Pictographs, arrows and symbols that are shown as pictures, flags, and the marks that turn a character into a picture.
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a\u231b\u23e9-\u23f3\u23f8-\u23fa\ufe0f\u20e3]")
-_SECRET_SETTING = "oauth_client_secret"
+SECRET_SETTING = "oauth_client_secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,16 @@ class Project:
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSetting:
+    """How one flow is a tool of its project; None clears."""
+
+    flow_id: str
+    is_tool: bool
+    name: str | None = None
+    description: str | None = None
 
 
 class ProjectService:
@@ -87,33 +98,61 @@ class ProjectService:
         _check_name(name)
         _check_description(description)
         settings = self._settings_text(auth_settings if auth_settings is not None else self._default_project.auth_settings)
-        wanted_ids = {id for each in flow_ids if (id := find_uuid(each)) is not None}
 
         async def work(session: AsyncSession) -> tuple[Project, list[FlowChanged]]:
-            projects, now = ProjectRepository(session), datetime.now(UTC)
-            taken = await projects.list_names_starting(name, owner_id=caller.user_id)
-            row = ProjectRow(
-                id=new_id(),
-                owner_id=caller.user_id,
-                parent_id=None,
-                name=free_name(name, taken),
-                description=description,
-                auth_settings=settings,
-                created_at=now,
-                updated_at=now,
-            )
-            await projects.add(row)
-            moved = []
-            for flow in await FlowRepository(session).list_by_ids(wanted_ids, owner_id=caller.user_id):
-                if flow.is_locked:
-                    raise Locked(f"The flow {flow.name} is locked; unlock it before you move it.")
-                moved.append(FlowChanged(flow.id, flow.owner_id, row.id, "updated", moved_from=flow.project_id))
-                flow.project_id = row.id
-            return Project.from_row(row), moved
+            row = await _add(session, caller, name=name, description=description, settings=settings)
+            return Project.from_row(row), await _move(session, flow_ids, row)
 
         project, moved = await change_catalogue(self._database, work)
         await self._tell(moved)
         return project
+
+    async def create_with_id(
+        self,
+        caller: Caller,
+        project_id: str,
+        *,
+        name: str,
+        description: str | None = None,
+        auth_settings: Mapping[str, Any] | None = None,
+        flow_ids: Sequence[str] = (),
+    ) -> Project:
+        """Make a project under this id and move these flows into it.
+
+        Raises AlreadyExists for a taken name, NotFound for an id that somebody else has.
+        """
+        _check_name(name)
+        _check_description(description)
+        settings = self._settings_text(auth_settings if auth_settings is not None else self._default_project.auth_settings)
+
+        async def work(session: AsyncSession) -> tuple[Project, list[FlowChanged]]:
+            projects = ProjectRepository(session)
+            if await projects.is_taken(project_id):
+                raise NotFound("project", project_id)
+            if await projects.find_by_name(name, owner_id=caller.user_id) is not None:
+                raise AlreadyExists("Another of your projects has this name; choose a different one.", field="name")
+            row = await _add(session, caller, name=name, description=description, settings=settings, project_id=project_id)
+            return Project.from_row(row), await _move(session, flow_ids, row)
+
+        project, moved = await change_catalogue(self._database, work)
+        await self._tell(moved)
+        return project
+
+    async def import_project(
+        self, caller: Caller, library: FlowLibrary, *, name: str, description: str | None, flows: Sequence[Mapping[str, Any]]
+    ) -> list[Flow]:
+        """Make a project with these exported flows in it, all or nothing. Raises InvalidInput, AlreadyExists (a flow's id)."""
+        _check_name(name)
+        _check_description(description)
+        settings = self._settings_text(self._default_project.auth_settings)
+
+        async def work(session: AsyncSession) -> list[Flow]:
+            row = await _add(session, caller, name=name, description=description, settings=settings)
+            return await library.add_exported(session, caller, flows, project_id=row.id)
+
+        made = await change_catalogue(self._database, work)
+        await self._tell([FlowChanged(flow.id, flow.owner_id, flow.project_id, "created") for flow in made])
+        return made
 
     async def list_projects(self, caller: Caller) -> list[Project]:
         """The default project first, then the oldest first."""
@@ -183,6 +222,43 @@ class ProjectService:
 
         return await change_catalogue(self._database, work)
 
+    async def set_tools(
+        self, caller: Caller, project_id: str, tools: Sequence[ToolSetting], *, auth_settings: Mapping[str, Any] | None = None
+    ) -> int:
+        """Set how these flows of the project are tools, and, unless None, how callers prove themselves; how many flows were named.
+
+        A secret that `auth_settings` leaves out stays. Raises NotFound, Locked (a locked flow would change), InvalidInput.
+        """
+        for tool in tools:
+            check_values({"tool_name": tool.name, "tool_description": tool.description})
+        settings = None if auth_settings is None else self._settings_text(auth_settings)
+        by_id = {id: tool for tool in tools if (id := find_uuid(tool.flow_id)) is not None}
+
+        async def work(session: AsyncSession) -> tuple[int, list[FlowChanged]]:
+            row, now = await get_project(session, project_id, owner_id=caller.user_id), datetime.now(UTC)
+            if settings is not None:
+                row.auth_settings = _with_kept_secret(settings, row.auth_settings)
+                row.updated_at = now
+            named, changed = 0, []
+            for flow in await FlowRepository(session).list_by_ids(by_id.keys(), owner_id=caller.user_id):
+                if flow.project_id != row.id:
+                    continue
+                named, tool = named + 1, by_id[flow.id]
+                wanted = (tool.is_tool, tool.name, tool.description)
+                if wanted == (flow.is_tool, flow.tool_name, flow.tool_description):
+                    continue
+                if flow.is_locked:
+                    raise Locked(f"The flow {flow.name} is locked; unlock it first.")
+                flow.is_tool, flow.tool_name, flow.tool_description = wanted
+                flow.updated_at = now
+                changed.append(FlowChanged(flow.id, flow.owner_id, row.id, "updated"))
+            await session.flush()
+            return named, changed
+
+        count, changed = await change_catalogue(self._database, work)
+        await self._tell(changed)
+        return count
+
     async def delete(self, caller: Caller, project_id: str) -> None:
         """With its flows and everything of theirs, locked or not. Raises NotFound."""
 
@@ -198,16 +274,61 @@ class ProjectService:
         if auth_settings is None:
             return None
         settings = dict(auth_settings)
-        if secret := settings.get(_SECRET_SETTING):
+        if secret := settings.get(SECRET_SETTING):
             if self._secret_box is None or not isinstance(secret, str):
-                raise refused("auth_settings", f"{_SECRET_SETTING} cannot be kept here; leave it out.")
-            settings[_SECRET_SETTING] = self._secret_box.encrypt(secret)
+                raise refused("auth_settings", f"{SECRET_SETTING} cannot be kept here; leave it out.")
+            settings[SECRET_SETTING] = self._secret_box.encrypt(secret)
         return json_text(settings, "auth_settings")
 
     async def _tell(self, changes: Sequence[FlowChanged]) -> None:
         for change in changes:
             if (waiting := self._on_change(change)) is not None:
                 await waiting
+
+
+def _with_kept_secret(settings: str, stored: str | None) -> str:
+    new, old = from_json(settings), {} if stored is None else from_json(stored)
+    if SECRET_SETTING not in new and isinstance(old, dict) and old.get(SECRET_SETTING):
+        return json_text({**new, SECRET_SETTING: old[SECRET_SETTING]}, "auth_settings")
+    return settings
+
+
+async def _add(
+    session: AsyncSession, caller: Caller, *, name: str, description: str | None, settings: str | None, project_id: str | None = None
+) -> ProjectRow:
+    """A new project; a name that is taken gets a number."""
+    projects, now = ProjectRepository(session), datetime.now(UTC)
+    taken = await projects.list_names_starting(name, owner_id=caller.user_id)
+    row = ProjectRow(
+        id=project_id or new_id(),
+        owner_id=caller.user_id,
+        parent_id=None,
+        name=free_name(name, taken),
+        description=description,
+        auth_settings=settings,
+        created_at=now,
+        updated_at=now,
+    )
+    await projects.add(row)
+    return row
+
+
+async def _move(session: AsyncSession, flow_ids: Sequence[str], project: ProjectRow) -> list[FlowChanged]:
+    """Those of the flows that are the project's owner's, into it."""
+    wanted_ids = {id for each in flow_ids if (id := find_uuid(each)) is not None}
+    moved = []
+    for flow in await FlowRepository(session).list_by_ids(wanted_ids, owner_id=project.owner_id):
+        if flow.is_locked:
+            raise Locked(f"The flow {flow.name} is locked; unlock it before you move it.")
+        moved.append(FlowChanged(flow.id, flow.owner_id, project.id, "updated", moved_from=flow.project_id))
+        flow.project_id = project.id
+    return moved
+
+
+def usable_name(wanted: str, *, otherwise: str) -> str:
+    """The text as a project's name, without what a name may not have; `otherwise` when nothing is left of it."""
+    kept = "".join(char for char in _EMOJI.sub("", wanted) if char.isprintable()).strip()[:MAX_NAME_LENGTH]
+    return kept if any(character.isalnum() for character in kept) and can_be_kept(kept) else otherwise
 
 
 def _check_name(name: str) -> None:

@@ -7,7 +7,8 @@ from pydantic_core import from_json
 
 from projects.access.caller import Caller
 from projects.engine.values import Message, Source
-from projects.kept_text import can_be_kept, find_uuid, refused
+from projects.errors import NotFound
+from projects.kept_text import can_be_kept, check_text, find_uuid, json_text, refused
 from projects.unit_of_work import reading, writing
 from storage.database import Database
 from storage.messages import MessageRepository
@@ -26,6 +27,23 @@ class StoredMessage:
     message: Message
     properties: dict[str, Any]
 
+
+@dataclass(frozen=True, slots=True)
+class MessageChanges:
+    """What a person may correct of a message."""
+
+    text: str | None = None
+    sender: str | None = None
+    sender_name: str | None = None
+    session_id: str | None = None
+    context_id: str | None = None
+    category: str | None = None
+    is_error: bool | None = None
+    is_edited: bool | None = None
+    content_blocks: list[dict[str, Any]] | None = None
+
+
+_LIMITS = {"text": 10_000_000, "sender": 1_000, "sender_name": 1_000, "session_id": 1_000, "context_id": 1_000, "category": 32}
 
 _ORDERS = {
     "timestamp": lambda message: message.timestamp,
@@ -121,6 +139,54 @@ class MessageService:
                     owner_id=caller.user_id, flow_id=known_flow_id, limit=window, offset=offset, except_beginning=INTERNAL_SESSION
                 )
             )
+
+    async def update_message(self, caller: Caller, message_id: str, changes: MessageChanges) -> StoredMessage:
+        """What is None stays; another text marks the message as edited. Raises NotFound, InvalidInput."""
+        for name, limit in _LIMITS.items():
+            if (value := getattr(changes, name)) is not None:
+                check_text(value, name, max_length=limit)
+        if changes.session_id == "":
+            raise refused("session_id", "A message belongs to a session; its id may not be empty.")
+        known = find_uuid(message_id)
+        async with writing(self._database) as session:
+            row = None if known is None else await MessageRepository(session).find(known, owner_id=caller.user_id)
+            if row is None:
+                raise NotFound("message", message_id)
+            if changes.text is not None and changes.text != row.text:
+                row.is_edited = True
+            for name in _LIMITS:
+                if (value := getattr(changes, name)) is not None:
+                    setattr(row, name, value)
+            if changes.content_blocks is not None:
+                row.content_blocks = json_text(changes.content_blocks, "content_blocks")
+            if changes.is_error is not None:
+                row.is_error = changes.is_error
+            if changes.is_edited:
+                row.is_edited = True
+            await session.flush()
+            return stored_message(row)
+
+    async def rename_session(self, caller: Caller, session_id: str, new_session_id: str) -> list[StoredMessage]:
+        """Move the caller's messages of a session to another one; the newest 200 of them, oldest first. Raises NotFound."""
+        check_text(new_session_id, "new_session_id", max_length=_LIMITS["session_id"])
+        if not new_session_id:
+            raise refused("new_session_id", "The new session's id may not be empty.")
+        if not session_id or not can_be_kept(session_id):
+            raise NotFound("session", session_id)
+        async with writing(self._database) as session:
+            messages = MessageRepository(session)
+            moved = await messages.rename_session(session_id, new_session_id, owner_id=caller.user_id)
+            if not moved:
+                raise NotFound("session", session_id)
+            newest = sorted(moved, reverse=True)[:MAX_LIMIT]  # ids grow with time
+            rows = await messages.list_by_ids(newest, owner_id=caller.user_id, limit=MAX_LIMIT)
+            return [stored_message(row) for row in reversed(rows)]
+
+    async def delete_sessions(self, caller: Caller, session_ids: list[str]) -> int:
+        """How many messages were deleted; sessions that are not the caller's are passed over."""
+        known = {each for each in session_ids if each and can_be_kept(each)}
+        async with writing(self._database) as session:
+            return await MessageRepository(session).delete_sessions(known, owner_id=caller.user_id)
 
     async def delete_messages(self, caller: Caller, message_ids: list[str]) -> int:
         """How many were deleted; those that are not the caller's are passed over."""

@@ -38,12 +38,3 @@ def is_plain_name(name: str) -> bool:
     return (
         bool(name.strip(". ")) and not any(character in name for character in "/\\\x00\r\n") and can_be_kept(name) and name == name.strip()
     )
-
-
-def names_upload(value: Any) -> bool:
-    """Whether the value can only mean stored files: storage paths or file ids, one or a list of them, or nothing."""
-    if value is None or value == "":
-        return True
-    if isinstance(value, list | tuple):
-        return all(names_upload(item) and not isinstance(item, list | tuple) for item in value)
-    return isinstance(value, str) and (find_storage_path(value) is not None or find_uuid(value) is not None)

@@ -28,6 +28,7 @@ from storage.ids import new_id
 
 NAME_LENGTH = 30  # clients put the server's name before it, and model APIs stop at 64
 PROPERTY_LENGTH = 64
+SERVER_NAME_LENGTH = 26
 MAPS_LIMIT = 1_000  # projects whose tool maps are kept
 
 Binding: TypeAlias = Mapping[str, tuple[str, str]]  # property → (vertex id, field)
@@ -173,6 +174,17 @@ def clean_name(name: str, *, length: int = NAME_LENGTH) -> str:
     if cleaned[:1].isdigit():
         cleaned = f"_{cleaned}"
     return cleaned[:length].rstrip("_") or "unnamed"
+
+
+def server_name(project_name: str) -> str:
+    """What a client calls the server of a project: `lf-` and the name with Latin letters in ASCII, other scripts kept, at most 26 long."""
+    folded = []
+    for char in unicodedata.normalize("NFC", project_name[:1_000]):
+        plain = unicodedata.normalize("NFKD", char)[:1]
+        char = plain if plain.isascii() else char
+        folded.append(char if char.isalnum() or char in "_- " else "_" if char.isspace() else "")
+    name = _JOINED.sub("_", "".join(folded)).strip("_").lower()
+    return f"lf-{(f'_{name}' if name[:1].isdigit() else name)[:SERVER_NAME_LENGTH].rstrip('_') or 'unnamed'}"
 
 
 def unique_name(name: str, taken: Mapping[str, Any], *, length: int = NAME_LENGTH) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from projects.access.caller import Caller
 from projects.errors import AlreadyExists, NotFound
-from projects.kept_text import check_characters, check_text, find_uuid, json_text, refused
+from projects.kept_text import can_be_kept, check_characters, check_text, find_uuid, json_text, refused
 from projects.unit_of_work import change_catalogue, reading
 from storage.catalogue import CatalogueCache
 from storage.database import Database, DatabaseUnavailable
@@ -45,13 +45,23 @@ class Variable:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What runs of one owner need of all its variables."""
+
+    values: Mapping[str, str]
+    credential_names: frozenset[str]
+    defaults: Mapping[str, tuple[str, bool]]
+
+
 class VariableService:
     """Any type but `Credential` is shown in clear."""
 
-    def __init__(self, database: Database, secret_box: SecretBox) -> None:
+    def __init__(self, database: Database, secret_box: SecretBox, *, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         self._database = database
         self._secret_box = secret_box
-        self._resolved: CatalogueCache[str, tuple[Mapping[str, str], frozenset[str]]] = CatalogueCache(1_000)
+        self._environment = environment  # what `import_environment` brings in: names that the operator listed
+        self._resolved: CatalogueCache[str, _Resolved] = CatalogueCache(1_000)
 
     async def create(
         self, caller: Caller, *, name: str, value: str, type: str = CREDENTIAL, default_fields: Sequence[str] | None = None
@@ -131,6 +141,53 @@ class VariableService:
 
         return await change_catalogue(self._database, work)
 
+    async def keep_credential(self, caller: Caller, name: str, value: str) -> None:
+        """Make the credential, or give the one of this name a new value. Raises InvalidInput."""
+        _check_name(name)
+        _check_value(value)
+
+        async def work(session: AsyncSession) -> None:
+            variables, now = VariableRepository(session), datetime.now(UTC)
+            row = await variables.find_by_name(name, owner_id=caller.user_id)
+            if row is None:
+                await variables.add(self._credential(caller, name, value, now))
+            else:
+                row.type, row.value, row.updated_at = CREDENTIAL, self._secret_box.encrypt(value), now
+
+        await change_catalogue(self._database, work)
+
+    async def import_environment(self, caller: Caller) -> list[str]:
+        """Keep what the operator listed of the environment as the caller's credentials; a name the caller has already stays as it is."""
+        usable = {name: value for name, value in self._environment.items() if 0 < len(value) <= MAX_VALUE_LENGTH and can_be_kept(value)}
+        if not usable:
+            return []
+        async with reading(self._database) as session:
+            taken = {row.name for row in await VariableRepository(session).list_owned(owner_id=caller.user_id)}
+        if not usable.keys() - taken:
+            return []
+
+        async def work(session: AsyncSession) -> list[str]:
+            variables, now, made = VariableRepository(session), datetime.now(UTC), []
+            for name, value in usable.items():
+                if await variables.find_by_name(name, owner_id=caller.user_id) is None:
+                    await variables.add(self._credential(caller, name, value, now))
+                    made.append(name)
+            return made
+
+        return await change_catalogue(self._database, work)
+
+    def _credential(self, caller: Caller, name: str, value: str, now: datetime) -> VariableRow:
+        return VariableRow(
+            id=new_id(),
+            owner_id=caller.user_id,
+            name=name,
+            type=CREDENTIAL,
+            value=self._secret_box.encrypt(value),
+            default_fields=None,
+            created_at=now,
+            updated_at=now,
+        )
+
     async def delete(self, caller: Caller, variable_id: str) -> None:
         """Raises NotFound."""
 
@@ -143,13 +200,17 @@ class VariableService:
 
     async def resolve_values(self, owner_id: str) -> Mapping[str, str]:
         """Name → clear value of all the owner's variables, for runs; a value that cannot be decrypted is left out."""
-        return (await self._resolve(owner_id))[0]
+        return (await self._resolve(owner_id)).values
 
     async def list_credential_names(self, owner_id: str) -> frozenset[str]:
         """The names among them whose values are secrets."""
-        return (await self._resolve(owner_id))[1]
+        return (await self._resolve(owner_id)).credential_names
 
-    async def _resolve(self, owner_id: str) -> tuple[Mapping[str, str], frozenset[str]]:
+    async def list_defaults(self, owner_id: str) -> Mapping[str, tuple[str, bool]]:
+        """Display name of a field → the variable that fills it where it is empty, and whether that is a credential."""
+        return (await self._resolve(owner_id)).defaults
+
+    async def _resolve(self, owner_id: str) -> _Resolved:
         try:
             version = await self._database.catalogue_version()
         except DatabaseUnavailable:
@@ -159,7 +220,13 @@ class VariableService:
         async with reading(self._database) as session:
             rows = await VariableRepository(session).list_owned(owner_id=owner_id)
         clear = {row.name: value for row in rows if (value := self._clear(row)) is not None}
-        resolved = (MappingProxyType(clear), frozenset(row.name for row in rows if row.type == CREDENTIAL))
+        defaults: dict[str, tuple[str, bool]] = {}
+        for row in rows:
+            for field in from_json(row.default_fields or "[]"):
+                defaults.setdefault(field, (row.name, row.type == CREDENTIAL))
+        resolved = _Resolved(
+            MappingProxyType(clear), frozenset(row.name for row in rows if row.type == CREDENTIAL), MappingProxyType(defaults)
+        )
         self._resolved.keep(version, owner_id, resolved)
         return resolved
 

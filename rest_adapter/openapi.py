@@ -41,7 +41,7 @@ _FORBIDDEN = Answer(403, Detail, "No credential, or a key that is not good.")
 _UNAUTHORIZED = Answer(401, Detail, "A session token that is not good.")
 _UNPROCESSABLE = Answer(422, ValidationDetail, "Values that are wrong, each with its place.")
 _TOO_LARGE = Answer(413, Detail, "The body is over the limit.")
-_TOO_MANY = Answer(429, Detail, "Too often from this address.")
+_TOO_MANY = Answer(429, Detail, "Too often in one minute.")
 
 
 def document(endpoints: Iterable[Endpoint], information: ServerInformation) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def answers_of(record: Endpoint) -> tuple[Answer, ...]:
         answers.setdefault(422, _UNPROCESSABLE)
     if record.body_media_types:
         answers.setdefault(413, _TOO_LARGE)
-    if record.is_rate_limited:
+    if record.rate_rule is not None:
         answers.setdefault(429, _TOO_MANY)
     return tuple(answers.values())
 

@@ -1,4 +1,4 @@
-"""How often one address may try something, counted in this process."""
+"""How often one address or user may try something, counted in this process."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MAX_ADDRESSES = 10_000
 
 
 class RateLimit:
-    """At most `per_minute` tries by one address in any minute. Memory is bounded: the address seen longest ago is forgotten first."""
+    """At most `per_minute` tries by one address (or user) in any minute. Memory is bounded: the one seen longest ago is forgotten first."""
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = monotonic) -> None:
         self._per_minute = per_minute
@@ -28,5 +28,5 @@ class RateLimit:
         while tries and tries[0] <= now - WINDOW_SECONDS:
             tries.popleft()
         if len(tries) >= self._per_minute:
-            raise TooManyRequests("Too many tries from this address; wait a minute.", retry_after_seconds=60)
+            raise TooManyRequests("Too many tries; wait a minute.", retry_after_seconds=60)
         tries.append(now)

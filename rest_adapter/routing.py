@@ -54,6 +54,14 @@ class OwnerRule(StrEnum):
     PUBLIC = "public"  # nobody's: facts about the server
 
 
+class RateRule(StrEnum):
+    """Whose tries are counted together. How many a minute says `logins_per_minute`."""
+
+    ADDRESS = "address"
+    STRANGER = "stranger"  # the address of whoever comes without a credential; known callers are not counted
+    CALLER = "caller"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One status a route may answer with, and the shape of its body."""
@@ -84,7 +92,7 @@ class Endpoint:
     tag: str = ""
     summary: str = ""
     description: str = ""
-    is_rate_limited: bool = False  # by client address, as `logins_per_minute` says
+    rate_rule: RateRule | None = None
     is_deprecated: bool = False
     is_listed: bool = True  # in the OpenAPI document
 
@@ -103,7 +111,7 @@ def endpoint(
     body_media_types: tuple[str, ...] = (),
     read_body: BodyReader | None = None,
     statuses: Mapping[type[HeadwaterError], int] | None = None,
-    is_rate_limited: bool = False,
+    rate_rule: RateRule | None = None,
     is_deprecated: bool = False,
     is_listed: bool = True,
 ) -> Callable[[Handler], Endpoint]:
@@ -145,7 +153,7 @@ def endpoint(
             tag=tag,
             summary=summary.rstrip("."),
             description=description.strip(),
-            is_rate_limited=is_rate_limited,
+            rate_rule=rate_rule,
             is_deprecated=is_deprecated,
             is_listed=is_listed,
         )
@@ -205,7 +213,7 @@ class _Bound:
         wanted = {name: kind for name, kind in record.path_parameters.items() if name in names}
         self._path: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in wanted.items()}
         self._body: TypeAdapter[Any] | None = None if record.body is None else TypeAdapter(record.body)
-        self._limit = RateLimit(given["information"].logins_per_minute) if record.is_rate_limited else None
+        self._limit = RateLimit(given["information"].logins_per_minute) if record.rate_rule is not None else None
         self._read_body = record.read_body or read_json_body
 
     async def answer(self, request: Request) -> Response:
@@ -226,10 +234,15 @@ class _Bound:
     async def _answer(self, request: Request) -> Response:
         record = self._record
         arguments = self._fixed.copy()
-        if self._limit is not None:
-            self._limit.count(request.client.host if request.client else "")
+        address = request.client.host if request.client else ""
+        if self._limit is not None and record.rate_rule is RateRule.ADDRESS:
+            self._limit.count(address)
         if self._wants_caller:
-            arguments["caller"] = await self._caller(request)
+            caller = arguments["caller"] = await self._caller(request)
+            if self._limit is not None and caller is not None and record.rate_rule is RateRule.CALLER:
+                self._limit.count(caller.user_id)
+            elif self._limit is not None and caller is None and record.rate_rule is RateRule.STRANGER:
+                self._limit.count(address)
         if self._wants_request:
             arguments["request"] = request
         part = "path"

@@ -55,10 +55,15 @@ class FlowRepository:
         query = query.order_by(FlowRow.created_at, FlowRow.id)
         return (await self._session.execute(_loading(query, with_documents))).scalars().all()
 
-    async def list_by_ids(self, flow_ids: Collection[str], *, owner_id: str) -> Sequence[FlowRow]:
-        """Those of the flows that exist and are the owner's, without documents."""
+    async def list_by_ids(self, flow_ids: Collection[str], *, owner_id: str, with_documents: bool = False) -> Sequence[FlowRow]:
+        """Those of the flows that exist and are the owner's."""
         query = select(FlowRow).where(FlowRow.owner_id == owner_id, FlowRow.id.in_(flow_ids)).order_by(FlowRow.id)
-        return (await self._session.execute(query)).scalars().all()
+        return (await self._session.execute(_loading(query, with_documents))).scalars().all()
+
+    async def find_public(self, flow_id: str) -> FlowRow | None:
+        """With its document, whosever it is: its owner said that everybody may read it."""
+        query = select(FlowRow).where(FlowRow.id == flow_id, FlowRow.access == "PUBLIC")
+        return (await self._session.execute(_loading(query, True))).scalar_one_or_none()
 
     async def page(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.tables import MessageRow
@@ -63,6 +63,25 @@ class MessageRepository:
         latest = func.max(MessageRow.created_at)
         query = query.group_by(MessageRow.session_id).order_by(latest.desc(), MessageRow.session_id).limit(limit).offset(offset)
         return (await self._session.execute(query)).scalars().all()
+
+    async def find(self, message_id: str, *, owner_id: str) -> MessageRow | None:
+        query = select(MessageRow).where(MessageRow.id == message_id, MessageRow.owner_id == owner_id)
+        return (await self._session.execute(query)).scalar_one_or_none()
+
+    async def rename_session(self, session_id: str, new_session_id: str, *, owner_id: str) -> Sequence[str]:
+        """The ids of the messages that moved."""
+        query = update(MessageRow).where(MessageRow.owner_id == owner_id, MessageRow.session_id == session_id)
+        return (await self._session.execute(query.values(session_id=new_session_id).returning(MessageRow.id))).scalars().all()
+
+    async def list_by_ids(self, message_ids: Collection[str], *, owner_id: str, limit: int) -> Sequence[MessageRow]:
+        """Newest first."""
+        query = select(MessageRow).where(MessageRow.owner_id == owner_id, MessageRow.id.in_(message_ids))
+        query = query.order_by(MessageRow.created_at.desc(), MessageRow.id.desc()).limit(limit)
+        return (await self._session.execute(query)).scalars().all()
+
+    async def delete_sessions(self, session_ids: Collection[str], *, owner_id: str) -> int:
+        query = delete(MessageRow).where(MessageRow.owner_id == owner_id, MessageRow.session_id.in_(session_ids)).returning(MessageRow.id)
+        return len((await self._session.execute(query)).scalars().all())
 
     async def delete_many(self, message_ids: Collection[str], *, owner_id: str) -> int:
         query = delete(MessageRow).where(MessageRow.owner_id == owner_id, MessageRow.id.in_(message_ids)).returning(MessageRow.id)

@@ -20,6 +20,10 @@ class ProjectRepository:
         query = select(ProjectRow).where(ProjectRow.id == project_id, ProjectRow.owner_id == owner_id)
         return (await self._session.execute(query)).scalar_one_or_none()
 
+    async def is_taken(self, project_id: str) -> bool:
+        """Whether anybody has a project of this id: an id is unique among all of them."""
+        return (await self._session.execute(select(ProjectRow.id).where(ProjectRow.id == project_id))).first() is not None
+
     async def find_by_name(self, name: str, *, owner_id: str) -> ProjectRow | None:
         query = select(ProjectRow).where(ProjectRow.owner_id == owner_id, ProjectRow.name == name)
         return (await self._session.execute(query)).scalar_one_or_none()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.tables import UserRow
@@ -27,6 +27,17 @@ class UserRepository:
 
     async def list_all(self) -> Sequence[UserRow]:
         return (await self._session.execute(select(UserRow).order_by(UserRow.username_key))).scalars().all()
+
+    async def page(self, *, key_contains: str | None, username_key: str | None, offset: int, limit: int) -> tuple[Sequence[UserRow], int]:
+        """By name, and how many there are in all. A filter that is None does not filter."""
+        conditions = []
+        if key_contains is not None:
+            conditions.append(UserRow.username_key.contains(key_contains, autoescape=True))
+        if username_key is not None:
+            conditions.append(UserRow.username_key == username_key)
+        total = (await self._session.execute(select(func.count()).select_from(UserRow).where(*conditions))).scalar_one()
+        query = select(UserRow).where(*conditions).order_by(UserRow.username_key, UserRow.id).offset(offset).limit(limit)
+        return (await self._session.execute(query)).scalars().all(), total
 
     async def add(self, row: UserRow) -> None:
         self._session.add(row)

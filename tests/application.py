@@ -10,6 +10,7 @@ import httpx
 import httpx2
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from mcp_server.app import create_app
@@ -51,8 +52,10 @@ def browser(app: Starlette, **options: Any) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def open_application(data_dir: Path, **settings: Any) -> AsyncIterator[Application]:
-    chosen = Settings(data_dir=data_dir, superuser="ada", superuser_password="a-long-password", **settings)
+async def open_application(data_dir: Path, *, given: Settings | None = None, **settings: Any) -> AsyncIterator[Application]:
+    """`given`: settings that were loaded in another way, for what only loading fills in."""
+    own: dict[str, Any] = {"data_dir": data_dir, "superuser": "ada", "superuser_password": SecretStr("a-long-password")}
+    chosen = Settings(**own, **settings) if given is None else given.model_copy(update=own)
     async with open_services(chosen) as services:
         app = create_app(services, chosen)
         user = await services.accounts.find_user_by_name("ada")

@@ -2,19 +2,22 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, Field
 from pydantic_core import from_json
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from projects import unit_of_work
 from projects.access import permissions
 from projects.access.caller import Caller, Credential
 from projects.access.passwords import Passwords
 from projects.access.tokens import Algorithm, TokenClaims, TokenSigner, TokenType
-from projects.errors import AlreadyExists, InvalidInput, InvalidToken, NotFound
+from projects.errors import AlreadyExists, InvalidInput, InvalidToken, NotFound, NotPermitted
+from projects.kept_text import can_be_kept, json_text, refused
 from storage import catalogue
 from storage.catalogue import CatalogueCache
 from storage.database import Conflict, Database
@@ -36,6 +39,8 @@ class AccessSettings(BaseModel):
     access_token_seconds: int = Field(default=3_600, gt=0, description="How long an access token is good")
     refresh_token_seconds: int = Field(default=604_800, gt=0, description="How long a login lasts without a refresh")
     algorithm: Algorithm = Field(default="HS256", description="Signature of session tokens")
+    signup_is_open: bool = Field(default=False, description="Whether anybody may make an account")
+    new_user_is_active: bool = Field(default=False, description="Whether an account made over the API may be used at once")
     password_rounds: int = Field(default=3, ge=1, description="Argon2 time cost")
     password_memory_kib: int = Field(default=65_536, ge=64, description="Argon2 memory cost")
 
@@ -53,6 +58,18 @@ class User:
     created_at: datetime
     updated_at: datetime
     last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanges:
+    """What is to change of an account; None leaves it."""
+
+    username: str | None = None
+    password: str | None = None
+    profile_image: str | None = None
+    is_active: bool | None = None
+    is_superuser: bool | None = None
+    preferences: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -185,11 +202,20 @@ class AccountService:
         async with unit_of_work.reading(self._database) as session:
             return [_to_user(row) for row in await UserRepository(session).list_all()]
 
-    async def create_user(self, username: str, password: str, *, is_superuser: bool = False, is_active: bool = True) -> User:
+    async def create_user(
+        self,
+        username: str,
+        password: str,
+        *,
+        is_superuser: bool = False,
+        is_active: bool = True,
+        preferences: Mapping[str, Any] | None = None,
+    ) -> User:
         """A new account. AlreadyExists when the name is taken in any case."""
         if not _is_username(username):
-            raise InvalidInput(f"A username has 1 to {MAX_USERNAME_CHARACTERS} characters, none of them a control character.")
+            raise _bad_username()
         _check_password(password)
+        kept_preferences = None if preferences is None else json_text(dict(preferences), "optins")
         password_hash = await self._passwords.hash(password)
         now = datetime.now(UTC)
         row = UserRow(
@@ -199,6 +225,7 @@ class AccountService:
             password_hash=password_hash,
             is_active=is_active,
             is_superuser=is_superuser,
+            preferences=kept_preferences,
             created_at=now,
             updated_at=now,
         )
@@ -209,6 +236,99 @@ class AccountService:
         except Conflict as error:
             raise AlreadyExists(f"The username is taken: {username}", field="username") from error
         return _to_user(row)
+
+    async def sign_up(self, caller: Caller | None, username: str, password: str, *, preferences: Mapping[str, Any] | None = None) -> User:
+        """A new account, made by a superuser or, where sign-up is open, by anybody; never a superuser's."""
+        if (caller is None or not caller.is_superuser) and not self._settings.signup_is_open:
+            raise NotPermitted("Sign-up is closed here: ask an administrator for an account.")
+        return await self.create_user(username, password, is_active=self._settings.new_user_is_active, preferences=preferences)
+
+    async def page_users(
+        self, caller: Caller, *, search: str | None = None, username: str | None = None, skip: int = 0, limit: int = 10
+    ) -> tuple[list[User], int]:
+        """By name, and how many there are in all; for superusers. `search` is a part of the name, `username` all of it."""
+        permissions.require_superuser(caller)
+        if any(not can_be_kept(text) for text in (search, username) if text is not None):
+            return [], 0
+        async with unit_of_work.reading(self._database) as session:
+            rows, total = await UserRepository(session).page(
+                key_contains=search.casefold() if search else None,
+                username_key=username.casefold() if username else None,
+                offset=skip,
+                limit=limit,
+            )
+        return [_to_user(row) for row in rows], total
+
+    async def read_user(self, caller: Caller, user_id: str) -> User:
+        """The caller's own account, or for a superuser anybody's."""
+        self._check_may_see(caller, user_id)
+        async with unit_of_work.reading(self._database) as session:
+            row = await UserRepository(session).find(user_id)
+        if row is None:
+            raise NotFound("user", user_id)
+        return _to_user(row)
+
+    async def update_user(self, caller: Caller, user_id: str, changes: UserChanges) -> User:
+        """Raises NotPermitted, NotFound, AlreadyExists. One active superuser always stays."""
+        self._check_may_see(caller, user_id)
+        if changes.is_superuser is not None and not caller.is_superuser:
+            raise NotPermitted("Only a superuser may say who is one.")
+        if changes.is_active is False and user_id == caller.user_id:
+            raise NotPermitted("You may not deactivate your own account.")
+        if changes.is_active is not None and not caller.is_superuser:
+            raise NotPermitted("Only a superuser may say which accounts are active.")
+        if changes.username is not None and not _is_username(changes.username):
+            raise _bad_username()
+        if changes.password is not None:
+            permissions.require_person(caller)
+            _check_password(changes.password)
+        password_hash = None if changes.password is None else await self._passwords.hash(changes.password)
+
+        async def work(session: AsyncSession) -> User:
+            users, now = UserRepository(session), datetime.now(UTC)
+            row = await users.find(user_id)
+            if row is None:
+                raise NotFound("user", user_id)
+            if changes.username is not None and changes.username != row.username:
+                other = await users.find_by_username_key(changes.username.casefold())
+                if other is not None and other.id != row.id:
+                    raise AlreadyExists(f"The username is taken: {changes.username}", field="username")
+                row.username, row.username_key = changes.username, changes.username.casefold()
+            for name in ("is_active", "is_superuser", "profile_image"):
+                if (value := getattr(changes, name)) is not None:
+                    setattr(row, name, value)
+            if changes.preferences is not None:
+                kept = {} if row.preferences is None else from_json(row.preferences)
+                row.preferences = json_text({**kept, **changes.preferences}, "optins")
+            if password_hash is not None:
+                row.password_hash = password_hash
+                own = caller.credential_id if user_id == caller.user_id and caller.via is Credential.SESSION else None
+                await SessionRepository(session).revoke_all(user_id=user_id, revoked_at=now, but=own)
+            row.updated_at = now
+            await session.flush()
+            if changes.is_superuser is False and await users.find_first_superuser() is None:
+                raise NotPermitted("The last active superuser has to stay one.")
+            return _to_user(row)
+
+        return await unit_of_work.change_catalogue(self._database, work)
+
+    async def remove_user(self, caller: Caller, user_id: str) -> None:
+        """With everything the user owns; by a superuser, and not the own account."""
+        if user_id == caller.user_id:
+            raise InvalidInput("You may not delete your own account.")
+        permissions.require_superuser(caller)
+
+        async def work(session: AsyncSession) -> None:
+            if not await UserRepository(session).delete(user_id):
+                raise NotFound("user", user_id)
+
+        await unit_of_work.change_catalogue(self._database, work)
+
+    @staticmethod
+    def _check_may_see(caller: Caller, user_id: str) -> None:
+        # Refused alike whether there is such an account or not.
+        if user_id != caller.user_id and not caller.is_superuser:
+            raise NotPermitted("This is not your account, and only a superuser may use another one.")
 
     async def ensure_first_user(self, username: str, password: str) -> tuple[User, bool]:
         """A superuser to begin with: made when there is none that is active, else the oldest; and whether it was made now."""
@@ -345,9 +465,13 @@ def _is_username(username: str) -> bool:
     return not any(unicodedata.category(character) in ("Cc", "Cs") for character in username)
 
 
+def _bad_username() -> InvalidInput:
+    return refused("username", f"A username has 1 to {MAX_USERNAME_CHARACTERS} characters, none of them a control character.")
+
+
 def _check_password(password: str) -> None:
     if not password or len(password) > MAX_PASSWORD_CHARACTERS:
-        raise InvalidInput(f"A password has 1 to {MAX_PASSWORD_CHARACTERS} characters.")
+        raise refused("password", f"A password has 1 to {MAX_PASSWORD_CHARACTERS} characters.")
 
 
 def _to_user(row: UserRow) -> User:

@@ -32,6 +32,7 @@ class Field:
     password: bool = False
     multiline: bool = False
     load_from_db: bool = False  # then `value` is the name of a variable
+    may_name_variable: bool = False  # the document says whether it does, so its author could have chosen one
     options: tuple[str, ...] = ()
     api_editable: bool = False
     override_skip: bool = False

@@ -493,6 +493,7 @@ def read_field(name: str, raw: Mapping[str, Any], declared: Input | None, compon
         password=get("password") is True or (declared is not None and declared.password),
         multiline=get("multiline") is True,
         load_from_db=load_from_db,
+        may_name_variable="load_from_db" in raw,
         options=tuple(item for item in options if isinstance(item, str)) if isinstance(options, list) and options else (),
         api_editable=get("api_editable") is True,
         override_skip=get("override_skip") is True,

@@ -1,10 +1,13 @@
-"""One exported flow, as Langflow writes it into a file, read as a draft. The words of that format end here."""
+"""One exported flow, as Langflow writes it into a file: read as a draft, and written. The words of that format end here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from copy import deepcopy
 from typing import Any
 
-from projects.flows.flow import FlowDraft
+from pydantic_core import from_json
+
+from projects.flows.flow import Flow, FlowDraft
+from projects.flows.secret_values import nodes_of, templates_in, without_secrets
 from projects.kept_text import json_text, refused
 
 UNNAMED = "Untitled flow"
@@ -78,17 +81,49 @@ def with_joined_code(graph: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _code_fields(graph: Any) -> Iterator[dict[str, Any]]:
     """Every template field of type code that has a value, also those of nodes inside groups."""
-    graphs = [graph]
-    while graphs:
-        nodes = _dict(graphs.pop()).get("nodes")
-        for node in nodes if isinstance(nodes, list) else ():
-            described = _dict(_dict(_dict(node).get("data")).get("node"))
-            for field in _dict(described.get("template")).values():
-                if isinstance(field, dict) and field.get("type") == "code" and "value" in field:
-                    yield field
-            if isinstance(inner := _dict(described.get("flow")).get("data"), dict):
-                graphs.append(inner)
+    for template in templates_in(graph):
+        for field in template.values():
+            if isinstance(field, dict) and field.get("type") == "code" and "value" in field:
+                yield field
 
 
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+# How a node lay on the author's screen says nothing about the flow.
+_SCREEN_KEYS = ("positionAbsolute", "dragging", "selected")
+
+
+def write_export(flow: Flow, *, variable_names: Set[str]) -> dict[str, Any]:
+    """The flow as a file for others: no secrets, no owner, no dates. Names of the owner's variables in bound fields stay."""
+    return {
+        "name": flow.name,
+        "description": flow.description,
+        "icon": flow.icon,
+        "icon_bg_color": flow.icon_background,
+        "data": None if flow.document is None else _exported_graph(from_json(flow.document), variable_names),
+        "is_component": flow.is_component,
+        "webhook": flow.has_webhook,
+        "endpoint_name": flow.endpoint_name,
+        "tags": flow.tags,
+        "locked": flow.is_locked,
+        "mcp_enabled": flow.is_tool,
+        "action_name": flow.tool_name,
+        "action_description": flow.tool_description,
+        "flow_type": flow.flow_type,
+        "a2a_enabled": False,
+        "a2a_card_overrides": None,
+        "id": flow.id,
+        "workspace_id": None,
+        "name_key": None,
+    }
+
+
+def _exported_graph(graph: Any, variable_names: Set[str]) -> Any:
+    if not isinstance(graph, dict):
+        return graph
+    copy = without_secrets(graph, variable_names=variable_names)
+    for node in nodes_of(copy):
+        for key in _SCREEN_KEYS:
+            node.pop(key, None)
+    for field in _code_fields(copy):
+        if isinstance(field["value"], str):
+            field["value"] = field["value"].split("\n")
+    return copy

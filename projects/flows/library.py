@@ -151,6 +151,23 @@ class FlowLibrary:
             row = await _find(FlowRepository(session), flow_id, owner_id=caller.user_id)
         return Flow.from_row(row, with_document=True)
 
+    async def get_many(self, caller: Caller, flow_ids: Sequence[str]) -> list[Flow]:
+        """Those of them that are the caller's, with documents, in the order asked for; the others are passed over."""
+        wanted = list(dict.fromkeys(id for each in flow_ids if (id := find_uuid(each)) is not None))
+        async with reading(self._database) as session:
+            rows = await FlowRepository(session).list_by_ids(wanted, owner_id=caller.user_id, with_documents=True)
+        found = {row.id: Flow.from_row(row, with_document=True) for row in rows}
+        return [found[id] for id in wanted if id in found]
+
+    async def get_public(self, flow_id: str) -> Flow:
+        """A flow that its owner opened to everybody. Raises NotFound, also for a private one."""
+        known = find_uuid(flow_id)
+        async with reading(self._database) as session:
+            row = None if known is None else await FlowRepository(session).find_public(known)
+        if row is None:
+            raise NotFound("flow", flow_id)
+        return Flow.from_row(row, with_document=True)
+
     async def resolve(self, caller: Caller, id_or_endpoint_name: str) -> Flow:
         """The caller's flow by id, else by endpoint name. Raises NotFound."""
         return await self.resolve_owned(caller.user_id, id_or_endpoint_name)
@@ -239,13 +256,7 @@ class FlowLibrary:
 
         Raises InvalidInput; for a flow replaced in place also Locked and AlreadyExists.
         """
-        if len(documents) > MAX_UPLOADED_FLOWS:
-            raise refused("flows", f"At most {MAX_UPLOADED_FLOWS} flows can be imported at once; these are {len(documents)}.")
-        new_flows = [_NewFlow(export_file.read_draft(document)) for document in documents]
-        ids = [new.id for new in new_flows if new.id is not None]
-        if len(ids) != len(set(ids)):
-            repeated = next(id for id in ids if ids.count(id) > 1)
-            raise refused("id", f"The id {repeated} is there more than once; give each flow its own id, or none.")
+        new_flows = _new_flows(documents)
 
         async def work(session: AsyncSession) -> list[tuple[Flow, str | None]]:
             flows = FlowRepository(session)
@@ -278,6 +289,22 @@ class FlowLibrary:
             for flow, moved_from in done
         )
         return [flow for flow, _ in done]
+
+    async def add_exported(
+        self, session: AsyncSession, caller: Caller, documents: Sequence[Mapping[str, Any]], *, project_id: str
+    ) -> list[Flow]:
+        """Add exported flows to a project inside the catalogue change of another use case, which tells of them after its commit.
+
+        Ids are kept. Raises AlreadyExists for an id of the caller's own; one that is somebody else's is replaced by a new one.
+        """
+        flows, made = FlowRepository(session), []
+        for new in _new_flows(documents):
+            if new.id is not None and (owner_id := await flows.find_owner(new.id)) is not None:
+                if owner_id == caller.user_id:
+                    raise AlreadyExists(f"You already have the flow {new.id}; delete it, or leave the id out of the file.", field="id")
+                new = new.without_id()
+            made.append(await self._add(session, caller, new, {**new.values, "project_id": project_id}))
+        return made
 
     async def _add(self, session: AsyncSession, caller: Caller, new: "_NewFlow", values: Mapping[str, Any] | None = None) -> Flow:
         flows, owner_id, values = FlowRepository(session), caller.user_id, dict(values or new.values)
@@ -351,6 +378,17 @@ class _NewFlow:
         other = object.__new__(_NewFlow)
         other.values, other.has_webhook, other.id = self.values, self.has_webhook, None
         return other
+
+
+def _new_flows(documents: Sequence[Mapping[str, Any]]) -> list[_NewFlow]:
+    if len(documents) > MAX_UPLOADED_FLOWS:
+        raise refused("flows", f"At most {MAX_UPLOADED_FLOWS} flows can be imported at once; these are {len(documents)}.")
+    new_flows = [_NewFlow(export_file.read_draft(document)) for document in documents]
+    ids = [new.id for new in new_flows if new.id is not None]
+    if len(ids) != len(set(ids)):
+        repeated = next(id for id in ids if ids.count(id) > 1)
+        raise refused("id", f"The id {repeated} is there more than once; give each flow its own id, or none.")
+    return new_flows
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pydantic_core import from_json
 from projects.engine import coercion
 from projects.engine.graph import Field, Graph, Vertex
 from projects.errors import FieldProblem, InvalidInput, TweaksRefused
-from projects.storage_paths import names_upload
 
 
 class TweaksPolicy(StrEnum):
@@ -99,9 +98,7 @@ def _check(graph: Graph, changes: list[_Change], tweaks: Mapping[str, Any], poli
     if policy is TweaksPolicy.OFF and set(tweaks) - _IMPLICIT:
         raise TweaksRefused("This server takes no tweaks.", fields=[_short(key) for key in tweaks if key not in _IMPLICIT])
     protected = {
-        f"{change.vertex_id}.{change.field}"
-        for change in changes
-        if _is_protected(graph.vertices[change.vertex_id].fields[change.field], change.value)
+        f"{change.vertex_id}.{change.field}" for change in changes if _is_protected(graph.vertices[change.vertex_id].fields[change.field])
     }
     # The name alone is refused too: a node without a code field is no reason to take code.
     reached = {change.vertex_id for change in changes if change.field == CODE}
@@ -129,15 +126,8 @@ def _check(graph: Graph, changes: list[_Change], tweaks: Mapping[str, Any], poli
         )
 
 
-def _is_protected(field: Field, value: Any) -> bool:
-    """Of a file field only what could mean anything but an upload: uploads are looked up among the caller's own."""
-    if not field.protected or field.api_editable:
-        return False
-    if field.type != "file":
-        return True
-    if isinstance(value, Mapping):
-        return not (set(value) <= {"file_path", "value"} and all(names_upload(item) for item in value.values()))
-    return not names_upload(value)
+def _is_protected(field: Field) -> bool:
+    return field.protected and not field.api_editable
 
 
 def _changed(vertex: Vertex, field: Field, value: Any) -> Field:

@@ -1,7 +1,21 @@
 """The table of contents of the REST face. Hot routes come first, because the router looks at one after the other; the rest in URL order."""
 
 from rest_adapter.routing import Endpoint
-from rest_adapter.v1 import api_keys, documents, files, flows, login, monitor, projects, runs, server, users, variables
+from rest_adapter.v1 import (
+    api_keys,
+    documents,
+    files,
+    flows,
+    login,
+    mcp_projects,
+    monitor,
+    projects,
+    runs,
+    server,
+    starter_projects,
+    users,
+    variables,
+)
 from rest_adapter.v2 import files as own_files
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -12,9 +26,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *files.ENDPOINTS,  # /api/v1/files/
     *flows.ENDPOINTS,  # /api/v1/flows/
     *login.ENDPOINTS,  # /api/v1/login /api/v1/logout …
+    *mcp_projects.ENDPOINTS,  # /api/v1/mcp/project/
     *monitor.ENDPOINTS,  # /api/v1/monitor/
     *projects.ENDPOINTS,  # /api/v1/projects/ /api/v1/folders/
     *runs.ENDPOINTS,  # /api/v1/runs/
+    *starter_projects.ENDPOINTS,  # /api/v1/starter-projects/
     *users.ENDPOINTS,  # /api/v1/users/
     *variables.ENDPOINTS,  # /api/v1/variables/
     *own_files.ENDPOINTS,  # /api/v2/files

@@ -10,12 +10,15 @@ from projects.access.api_keys import ApiKey
 from projects.access.caller import Caller
 from projects.errors import NotFound
 from projects.services import ProjectServices
+from rest_adapter.errors import JsonResponse
+from rest_adapter.information import ServerInformation
 from rest_adapter.routing import Answer, OwnerRule, endpoint
-from rest_adapter.v1.models import Detail, Seconds, Wire, seconds_text
+from rest_adapter.v1.models import STORE_COOKIE, Detail, Seconds, Wire, seconds_text
 
 _TAG = "API keys"
 _KEY_LENGTH = 46  # sk- and 43 characters
 _SHOWN_LENGTH = 8
+_STORE_KEY_NAME = "__store_api_key__"  # such names are not listed
 
 
 class ApiKeyCreate(Wire):
@@ -44,6 +47,10 @@ class ApiKeyCreated(Wire):
     id: UUID
     api_key: str
     user_id: UUID
+
+
+class StoreKey(Wire):
+    api_key: str = Field(min_length=1, max_length=10_000)
 
 
 class ApiKeyList(Wire):
@@ -84,6 +91,16 @@ async def create_api_key(body: ApiKeyCreate, caller: Caller, services: ProjectSe
     return _key(key, clear)
 
 
+@endpoint("POST", "/api/v1/api_key/store", Answer(200, Detail), owner=OwnerRule.CALLER, tag=_TAG, is_deprecated=True)
+async def keep_store_key(body: StoreKey, caller: Caller, services: ProjectServices, information: ServerInformation) -> JsonResponse:
+    """Keep the key of Langflow's former store, encrypted. There is no store here, so it is never used and never shown."""
+    await services.variables.keep_credential(caller, _STORE_KEY_NAME, body.api_key)
+    response = JsonResponse({"detail": "API Key saved"})
+    # Its value was ciphertext for the server itself; we have no use for one in a browser.
+    response.set_cookie(STORE_COOKIE, "None", httponly=True, samesite="lax", secure=information.cookie_secure)
+    return response
+
+
 @endpoint(
     "DELETE",
     "/api/v1/api_key/{api_key_id}",
@@ -99,4 +116,4 @@ async def delete_api_key(api_key_id: UUID, caller: Caller, services: ProjectServ
     return {"detail": "API Key deleted"}
 
 
-ENDPOINTS = (list_api_keys, create_api_key, delete_api_key)
+ENDPOINTS = (list_api_keys, create_api_key, keep_store_key, delete_api_key)

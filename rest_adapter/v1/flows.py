@@ -1,20 +1,40 @@
-"""Flows: create, list, read, change, delete, upload, and the report on what an import kept."""
+"""Flows: create, list, read, change, delete, upload, download, and the report on what an import kept."""
 
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
+from starlette.responses import Response
 
+from projects import starter_flows
 from projects.access.caller import Caller
 from projects.errors import AlreadyExists, NotFound
-from projects.flows.flow import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, UNSET, Access, Flow, FlowChanges, FlowDraft, FlowType
+from projects.flows.export_file import write_export
+from projects.flows.flow import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_NAME_LENGTH,
+    UNSET,
+    Access,
+    Flow,
+    FlowChanges,
+    FlowDraft,
+    FlowType,
+    draft_values,
+)
+from projects.flows.library import MAX_UPLOADED_FLOWS
+from projects.flows.secret_values import without_secrets
+from projects.kept_text import refused
 from projects.services import ProjectServices
 from rest_adapter.errors import BadRequest, JsonResponse
-from rest_adapter.routing import Answer, endpoint
-from rest_adapter.v1.flow_files import read_uploaded_flows
-from rest_adapter.v1.models import Detail, Page, Paging, Said, Seconds, Wire, page_of, seconds_text
+from rest_adapter.routing import Answer, OwnerRule, endpoint
+from rest_adapter.v1.flow_files import archive_answer, read_uploaded_flows
+from rest_adapter.v1.models import Detail, Ids, Page, Paging, Said, Seconds, Wire, page_of, seconds_text
 
 _VERSION_BITS = 48
 
@@ -116,6 +136,43 @@ class FlowsQuery(Paging):
 
 class UploadQuery(Wire):
     folder_id: UUID | None = None
+
+
+class FlowBatch(Wire):
+    flows: list[FlowCreate] = Field(max_length=MAX_UPLOADED_FLOWS)
+
+
+class PublicAccess(Wire):
+    can_read: bool
+    can_execute: bool
+
+
+class PublicFlowRead(FlowRead):
+    public_access: PublicAccess
+
+
+class FlowExport(Wire):
+    """One flow as a file: no secrets, owner or dates in it; code as lists of lines."""
+
+    name: str
+    description: str | None
+    icon: str | None
+    icon_bg_color: str | None
+    data: dict[str, Any] | None
+    is_component: bool
+    webhook: bool
+    endpoint_name: str | None
+    tags: list[str] | None
+    locked: bool
+    mcp_enabled: bool
+    action_name: str | None
+    action_description: str | None
+    flow_type: FlowType
+    a2a_enabled: bool
+    a2a_card_overrides: dict[str, Any] | None
+    id: UUID
+    workspace_id: UUID | None
+    name_key: str | None
 
 
 class Deleted(Wire):
@@ -290,7 +347,7 @@ async def list_flows(query: FlowsQuery, caller: Caller, services: ProjectService
 
 
 @endpoint("DELETE", "/api/v1/flows/", Answer(200, Deleted), tag=_TAG)
-async def delete_flows(body: list[UUID], caller: Caller, services: ProjectServices) -> dict[str, int]:
+async def delete_flows(body: Ids, caller: Caller, services: ProjectServices) -> dict[str, int]:
     """Delete several flows; ids that are not the caller's are passed over."""
     return {"deleted": await services.flows.delete_many(caller, [str(id) for id in body])}
 
@@ -312,6 +369,75 @@ async def upload_flows(query: UploadQuery, body: list[dict[str, Any]], caller: C
     """Import a file: one flow, `{"flows": […]}`, or a ZIP of flows. A flow that is already the caller's is replaced."""
     project_id = None if query.folder_id is None else str(query.folder_id)
     return [flow_read(flow) for flow in await services.flows.upload(caller, body, project_id=project_id)]
+
+
+@endpoint(
+    "POST",
+    "/api/v1/flows/batch/",
+    Answer(201, list[FlowRead]),
+    Answer(409, Detail, "A name or endpoint name is taken; none was made."),
+    tag=_TAG,
+    statuses={AlreadyExists: 409},
+)
+async def create_flows(body: FlowBatch, caller: Caller, services: ProjectServices) -> list[dict[str, Any]]:
+    """Keep several flows, all or none. Unlike with one, a taken name is refused."""
+    try:
+        made = await services.flows.create_many(caller, [draft_of(flow) for flow in body.flows])
+    except AlreadyExists as error:
+        if error.field == "id":
+            raise refused("id", error.message) from None
+        raise
+    return [flow_read(flow) for flow in made]
+
+
+@endpoint(
+    "POST",
+    "/api/v1/flows/download/",
+    Answer(200, FlowExport),
+    Answer(404, Detail, "None of them is the caller's."),
+    tag=_TAG,
+)
+async def download_flows(body: Ids, caller: Caller, services: ProjectServices) -> Response:
+    """Flows as files for others, without secrets: one as JSON, several as a ZIP. Ids that are not the caller's are passed over."""
+    flows = await services.flows.get_many(caller, [str(id) for id in body])
+    if not flows:
+        raise NotFound("flow", ", ".join(str(id) for id in body[:3]) or "none was named")
+    exports = await exported(flows, caller, services)
+    return JsonResponse(exports[0]) if len(exports) == 1 else archive_answer(exports, "langflow_flows")
+
+
+async def exported(flows: Sequence[Flow], caller: Caller, services: ProjectServices) -> list[dict[str, Any]]:
+    """Each flow as its file; fields bound to the caller's own variables keep the names of these."""
+    names = {variable.name for variable in await services.variables.list_variables(caller)}
+    return await asyncio.to_thread(lambda: [write_export(flow, variable_names=names) for flow in flows])
+
+
+@endpoint("GET", "/api/v1/flows/basic_examples/", Answer(200, list[FlowRead]), owner=OwnerRule.PUBLIC, tag=_TAG)
+async def list_examples() -> Response:
+    """Flows to begin with; they belong to nobody and can be copied."""
+    return Response(_examples_text(), media_type="application/json")
+
+
+@cache
+def _examples_text() -> bytes:
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    examples = []
+    for draft in starter_flows.drafts():
+        values = draft_values(draft) | {"id": starter_flows.example_id(draft.name), "owner_id": "", "project_id": ""}
+        flow = Flow(**values, version=1, has_webhook=False, created_at=moment, updated_at=moment)
+        examples.append(flow_read(flow) | {"user_id": None, "folder_id": None, "version_token": None})
+    return to_json(examples)
+
+
+@endpoint("GET", "/api/v1/flows/public_flow/{flow_id}", Answer(200, PublicFlowRead), Answer(404, Detail), owner=OwnerRule.PUBLIC, tag=_TAG)
+async def read_public_flow(flow_id: UUID, services: ProjectServices) -> dict[str, Any]:
+    """A flow that its owner opened to everybody, without its secrets. A private one answers as a missing one."""
+    flow = await services.flows.get_public(str(flow_id))
+    read = flow_read(flow)
+    if read["data"] is not None:
+        read["data"] = without_secrets(read["data"])
+    # Nothing runs for strangers here, so far.
+    return {**read, "public_access": {"can_read": True, "can_execute": False}}
 
 
 @endpoint("GET", "/api/v1/flows/{flow_id}", Answer(200, FlowRead), Answer(404, Detail), tag=_TAG)
@@ -389,6 +515,10 @@ ENDPOINTS = (
     list_flows,
     delete_flows,
     upload_flows,
+    create_flows,
+    download_flows,
+    list_examples,
+    read_public_flow,
     read_flow,
     update_flow,
     put_flow,

@@ -12,14 +12,13 @@ from projects.errors import InvalidToken, NotPermitted
 from projects.services import ProjectServices
 from rest_adapter.errors import JsonResponse
 from rest_adapter.information import ServerInformation
-from rest_adapter.routing import Answer, Credentials, OwnerRule, endpoint
-from rest_adapter.v1.models import Detail, Said, Wire
+from rest_adapter.routing import Answer, Credentials, OwnerRule, RateRule, endpoint
+from rest_adapter.v1.models import STORE_COOKIE, Detail, Said, Wire
 from rest_adapter.v1.users import UserRead, user_read
 
 _TAG = "Login"
 ACCESS_COOKIE = "access_token_lf"
 REFRESH_COOKIE = "refresh_token_lf"
-STORE_COOKIE = "apikey_tkn_lflw"  # of a service we do not have; clients expect it to come and go with the others
 
 
 class LoginForm(Wire):
@@ -69,11 +68,13 @@ def _refuse_foreign_origin(request: Request, information: ServerInformation) -> 
     owner=OwnerRule.PUBLIC,
     credentials=Credentials.PASSWORD,
     tag=_TAG,
-    is_rate_limited=True,
+    rate_rule=RateRule.ADDRESS,
 )
 async def log_in(form: LoginForm, services: ProjectServices, information: ServerInformation) -> JsonResponse:
     """Log in with a name and a password, sent as a form."""
-    response = _signed_in(await services.accounts.log_in(form.username, form.password), information)
+    tokens = await services.accounts.log_in(form.username, form.password)
+    await services.variables.import_environment(await services.accounts.authenticate_token(tokens.access_token))
+    response = _signed_in(tokens, information)
     _set_cookie(response, information, STORE_COOKIE, "None", expires=None)
     return response
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -26,6 +27,12 @@ def instant_text(moment: datetime) -> str:
 
 Seconds = Annotated[datetime, PlainSerializer(seconds_text, return_type=str)]
 Instant = Annotated[datetime, PlainSerializer(instant_text, return_type=str)]
+
+
+STORE_COOKIE = "apikey_tkn_lflw"  # of a service we do not have; clients expect it to come and go with the others
+
+# As many as one statement can name on every database.
+Ids = Annotated[list[UUID], Field(max_length=10_000)]
 
 
 class Detail(Wire):

@@ -8,15 +8,16 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from projects.access.caller import Caller
-from projects.messages import StoredMessage
+from projects.messages import MessageChanges, StoredMessage
 from projects.monitoring import VertexBuild, VertexTransaction
 from projects.services import ProjectServices
 from rest_adapter.errors import BadRequest
 from rest_adapter.routing import Answer, endpoint
-from rest_adapter.v1.models import Detail, Instant, Page, Paging, Wire, instant_text, page_of
+from rest_adapter.v1.models import Detail, Ids, Instant, Page, Paging, Wire, instant_text, page_of
 from rest_adapter.v1.run_shapes import content_groups, message_properties, moment_text, type_word
 
 _TAG = "Monitor"
+_MAX_SESSIONS = 500
 _ORDERS = ("timestamp", "sender", "sender_name", "session_id", "text")
 
 
@@ -36,6 +37,50 @@ class MessageRead(Wire):
     category: str
     content_blocks: list[dict[str, Any]]
     session_metadata: dict[str, Any] | None
+
+
+class MessageUpdate(Wire):
+    """What is left out or null stays."""
+
+    text: str | None = None
+    sender: str | None = None
+    sender_name: str | None = None
+    session_id: str | None = None
+    context_id: str | None = None
+    edit: bool | None = None
+    error: bool | None = None
+    category: Literal["message", "error", "warning", "info"] | None = None
+    content_blocks: list[dict[str, Any]] | None = Field(default=None, max_length=10_000)
+
+
+class ChangedMessageRead(Wire):
+    """A message as a change answers it: unlike in lists, `files` is a list."""
+
+    timestamp: str
+    sender: str
+    sender_name: str
+    session_id: str
+    context_id: str
+    text: str
+    files: list[Any]
+    error: bool
+    edit: bool
+    properties: dict[str, Any]
+    category: str
+    content_blocks: list[dict[str, Any]]
+    session_metadata: dict[str, Any] | None
+    id: UUID
+    flow_id: UUID | None
+    run_id: UUID | None
+
+
+class RenameQuery(Wire):
+    new_session_id: str
+
+
+class SessionsDeleted(Wire):
+    message: str
+    deleted_count: int
 
 
 class MessagesQuery(Wire):
@@ -139,8 +184,59 @@ async def list_sessions(query: SessionsQuery, caller: Caller, services: ProjectS
     return await services.messages.list_sessions(caller, flow_id=flow_id, limit=query.limit, offset=query.offset)
 
 
+@endpoint("PUT", "/api/v1/monitor/messages/{message_id}", Answer(200, ChangedMessageRead), Answer(404, Detail), tag=_TAG)
+async def update_message(message_id: UUID, body: MessageUpdate, caller: Caller, services: ProjectServices) -> dict[str, Any]:
+    """Correct a message; another text marks it as edited."""
+    changes = MessageChanges(
+        text=body.text,
+        sender=body.sender,
+        sender_name=body.sender_name,
+        session_id=body.session_id,
+        context_id=body.context_id,
+        category=body.category,
+        is_error=body.error,
+        is_edited=body.edit,
+        content_blocks=body.content_blocks,
+    )
+    stored = await services.messages.update_message(caller, str(message_id), changes)
+    read, message = message_read(stored), stored.message
+    shown = {**read, "files": message.files, "error": message.error, "run_id": message.run_id}
+    return {name: shown[name] for name in ChangedMessageRead.model_fields}
+
+
+@endpoint(
+    "PATCH",
+    "/api/v1/monitor/messages/session/{session_id}",
+    Answer(200, list[MessageRead]),
+    Answer(404, Detail, "No message of the caller's in this session."),
+    tag=_TAG,
+)
+async def rename_session(session_id: str, query: RenameQuery, caller: Caller, services: ProjectServices) -> list[dict[str, Any]]:
+    """Give a session another id; answers its newest messages."""
+    moved = await services.messages.rename_session(caller, session_id, query.new_session_id)
+    return [message_read(stored) for stored in moved]
+
+
+@endpoint(
+    "DELETE",
+    "/api/v1/monitor/messages/sessions",
+    Answer(200, SessionsDeleted),
+    Answer(400, Detail, "Too many sessions at once."),
+    tag=_TAG,
+)
+async def delete_sessions(body: list[str], caller: Caller, services: ProjectServices) -> dict[str, Any]:
+    """Forget the messages of several sessions; those that are not the caller's are passed over."""
+    if len(body) > _MAX_SESSIONS:
+        raise BadRequest(f"At most {_MAX_SESSIONS} sessions are deleted at once; these are {len(body)}.")
+    count = await services.messages.delete_sessions(caller, body)
+    return {
+        "message": f"Messages deleted successfully for {len(body)} session{'' if len(body) == 1 else 's'}",
+        "deleted_count": count,
+    }
+
+
 @endpoint("DELETE", "/api/v1/monitor/messages", Answer(204), tag=_TAG)
-async def delete_messages(body: list[UUID], caller: Caller, services: ProjectServices) -> None:
+async def delete_messages(body: Ids, caller: Caller, services: ProjectServices) -> None:
     """Forget messages; ids that are not the caller's are passed over."""
     await services.messages.delete_messages(caller, [str(id) for id in body])
 
@@ -208,4 +304,15 @@ def _transaction_read(transaction: VertexTransaction) -> dict[str, Any]:
     }
 
 
-ENDPOINTS = (list_messages, list_sessions, delete_messages, delete_session, list_builds, delete_builds, list_transactions)
+ENDPOINTS = (
+    list_messages,
+    delete_messages,
+    list_sessions,
+    delete_sessions,
+    rename_session,
+    delete_session,
+    update_message,
+    list_builds,
+    delete_builds,
+    list_transactions,
+)

@@ -5,25 +5,44 @@ from uuid import UUID
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from projects.access.caller import Caller
-from projects.errors import AlreadyExists
-from projects.lifecycle import Project
+from projects.errors import AlreadyExists, NotFound
+from projects.flows.flow import UNSET
+from projects.lifecycle import Project, usable_name
 from projects.services import ProjectServices
+from rest_adapter.errors import BadRequest, JsonResponse
 from rest_adapter.routing import Answer, OwnerRule, endpoint
-from rest_adapter.v1.flows import FlowRead, flow_read
-from rest_adapter.v1.models import Detail, Page, Paging, Wire, page_of
+from rest_adapter.v1.flow_files import ZIP_MEDIA_TYPE, archive_answer, read_uploaded_project
+from rest_adapter.v1.flows import FlowRead, exported, flow_read
+from rest_adapter.v1.models import Detail, Ids, Page, Paging, Wire, page_of
 
 _TAG = "Projects"
+_IMPORTED = "Imported Project"
 
 
 class ProjectCreate(Wire):
     name: str
     description: str | None = None
     auth_settings: dict[str, Any] | None = None
-    components_list: list[UUID] | None = None
-    flows_list: list[UUID] | None = None
+    components_list: Ids | None = None
+    flows_list: Ids | None = None
+
+
+class ProjectPut(Wire):
+    name: str
+    description: str | None = None
+    auth_settings: dict[str, Any] | None = None
+    components_list: Ids | None = None
+    flows_list: Ids | None = None
+
+
+class ProjectFile(Wire):
+    folder_name: str
+    folder_description: str | None
+    flows: list[dict[str, Any]]
+    is_archive: bool
 
 
 class ProjectUpdate(Wire):
@@ -75,7 +94,7 @@ def project_read(project: Project) -> dict[str, Any]:
     }
 
 
-@endpoint("POST", "/api/v1/projects/", Answer(201, ProjectRead), tag=_TAG)
+@endpoint("POST", "/api/v1/projects/", Answer(201, ProjectRead), Answer(423, Detail, "A flow that would move is locked."), tag=_TAG)
 async def create_project(body: ProjectCreate, caller: Caller, services: ProjectServices) -> dict[str, Any]:
     """Make a project; the flows it lists move into it. A taken name gets a number."""
     flow_ids = [str(id) for id in (*(body.flows_list or ()), *(body.components_list or ()))]
@@ -126,6 +145,68 @@ async def update_project(project_id: UUID, body: ProjectUpdate, caller: Caller, 
     return project_read(await services.projects.update(caller, str(project_id), **changes))
 
 
+@endpoint(
+    "PUT",
+    "/api/v1/projects/{project_id}",
+    Answer(200, ProjectRead),
+    Answer(201, ProjectRead, "It did not exist and was created with this id."),
+    Answer(400, Detail, "Lists of flows for a project that is there already."),
+    Answer(404, Detail),
+    Answer(409, Detail, "The name is taken."),
+    Answer(423, Detail, "A flow that would move is locked."),
+    tag=_TAG,
+    statuses={AlreadyExists: 409},
+)
+async def put_project(project_id: UUID, body: ProjectPut, caller: Caller, services: ProjectServices) -> JsonResponse:
+    """Replace what a project says of itself, or create it with this id; only a new one takes lists of flows."""
+    id, flow_ids = str(project_id), [str(id) for id in (*(body.flows_list or ()), *(body.components_list or ()))]
+    settings = UNSET if body.auth_settings is None else body.auth_settings
+    try:
+        await services.projects.get(caller, id)
+    except NotFound:
+        made = await services.projects.create_with_id(
+            caller, id, name=body.name, description=body.description, auth_settings=body.auth_settings, flow_ids=flow_ids
+        )
+        return JsonResponse(project_read(made), 201)
+    if body.flows_list is not None or body.components_list is not None:
+        raise BadRequest("flows_list and components_list are taken when a project is made; move a flow by its folder_id instead.")
+    changed = await services.projects.update(caller, id, name=body.name, description=body.description, auth_settings=settings)
+    return JsonResponse(project_read(changed))
+
+
+@endpoint(
+    "POST",
+    "/api/v1/projects/upload/",
+    Answer(201, list[FlowRead]),
+    Answer(400, Detail, "No file, or one that is no project."),
+    tag=_TAG,
+    body_media_types=("multipart/form-data",),
+    read_body=read_uploaded_project,
+    statuses={AlreadyExists: 422},
+)
+async def upload_project(body: ProjectFile, caller: Caller, services: ProjectServices) -> list[dict[str, Any]]:
+    """Import a project, all or nothing: JSON with `folder_name` and `flows`, or a ZIP of flows, which is named by its file."""
+    name = usable_name(body.folder_name, otherwise=_IMPORTED) if body.is_archive else body.folder_name
+    flows = await services.projects.import_project(caller, services.flows, name=name, description=body.folder_description, flows=body.flows)
+    return [flow_read(flow) for flow in flows]
+
+
+@endpoint(
+    "GET",
+    "/api/v1/projects/download/{project_id}",
+    Answer(200, media_type=ZIP_MEDIA_TYPE),
+    Answer(404, Detail, "No such project, or one without flows."),
+    tag=_TAG,
+)
+async def download_project(project_id: UUID, caller: Caller, services: ProjectServices) -> Response:
+    """The flows of a project as a ZIP for others, without secrets."""
+    project = await services.projects.get(caller, str(project_id))
+    flows = await services.flows.list_flows(caller, project_id=project.id)
+    if not flows:
+        raise NotFound("flow", f"the project {project.name} has none")
+    return archive_answer(await exported(flows, caller, services), f"{project.name}_flows")
+
+
 @endpoint("DELETE", "/api/v1/projects/{project_id}", Answer(204), Answer(404, Detail), tag=_TAG)
 async def delete_project(project_id: UUID, caller: Caller, services: ProjectServices) -> None:
     """Delete a project and its flows."""
@@ -152,4 +233,15 @@ async def redirect_folder(request: Request) -> RedirectResponse:
     return _to_projects(request)
 
 
-ENDPOINTS = (create_project, list_projects, read_project, update_project, delete_project, redirect_folders, redirect_folder)
+ENDPOINTS = (
+    create_project,
+    list_projects,
+    upload_project,
+    download_project,
+    read_project,
+    update_project,
+    put_project,
+    delete_project,
+    redirect_folders,
+    redirect_folder,
+)

@@ -11,7 +11,7 @@ from projects.access.caller import Caller
 from projects.errors import InvalidInput, NotFound
 from projects.flows.library import FlowDraft
 from projects.services import ProjectServices
-from projects.tools import NAME_LENGTH, clean_name
+from projects.tools import NAME_LENGTH, clean_name, server_name
 from tests import flow_documents as flows
 from tests.services import open_test_services, to_text
 
@@ -171,3 +171,9 @@ async def test_a_renamed_or_hidden_flow_is_seen_by_the_next_list(opened: tuple[P
     assert "after" in {tool.name for tool in await services.tools.list_tools(caller, flow.project_id)}
     await services.flows.update(caller, flow.id, FlowChanges(is_tool=False))
     assert not {tool.name for tool in await services.tools.list_tools(caller, flow.project_id)} & {"before", "after"}
+
+
+def test_a_projects_server_has_a_name_that_clients_can_take() -> None:
+    names = {"Proj A (1)": "lf-proj_a_1", "Ünïcode Größe": "lf-unicode_große", "語": "lf-語", "1st": "lf-_1st", "!!!": "lf-unnamed"}
+    assert {name: server_name(name) for name in names} == names
+    assert len(server_name("x" * 300)) == len("lf-") + 26

@@ -8,9 +8,10 @@ import pytest
 from tests.application import Application, open_application
 
 
-def flow_document(path: str = "") -> dict[str, Any]:
-    """Read File → Chat Output."""
-    template = {"path": {"type": "file", "list": True, "value": "", "file_path": [path] if path else [], "_input_type": "FileInput"}}
+def flow_document(path: str = "", *, is_marked: bool = False) -> dict[str, Any]:
+    """Read File → Chat Output; `is_marked`: the author lets callers name the file."""
+    field = {"type": "file", "list": True, "value": "", "file_path": [path] if path else [], "_input_type": "FileInput"}
+    template = {"path": {**field, "api_editable": is_marked}}
     outputs = [{"name": "message", "types": ["Message"], "method": "load_files_message"}]
     handle = {"dataType": "File", "id": "File-a", "name": "message", "output_types": ["Message"]}
     target = {"fieldName": "input_value", "id": "ChatOutput-b", "inputTypes": ["Message"], "type": "other"}
@@ -37,8 +38,9 @@ def flow_document(path: str = "") -> dict[str, Any]:
     }
 
 
-async def create_flow(application: Application, path: str = "") -> str:
-    answer = await application.http.post("/api/v1/flows/", json={"name": "Reads a file", "data": flow_document(path)})
+async def create_flow(application: Application, path: str = "", *, is_marked: bool = True) -> str:
+    document = flow_document(path, is_marked=is_marked)
+    answer = await application.http.post("/api/v1/flows/", json={"name": "Reads a file", "data": document})
     assert answer.status_code == 201, answer.text
     flow_id: str = answer.json()["id"]
     return flow_id
@@ -80,7 +82,7 @@ async def test_an_uploaded_file_is_read_by_a_run_named_by_a_tweak(tmp_path: Path
 async def test_a_server_path_is_refused_in_a_tweak_and_in_the_document(tmp_path: Path, path: str) -> None:
     path = path.replace("{data}", str(tmp_path))
     async with open_application(tmp_path) as application:
-        flow_id = await create_flow(application)
+        flow_id = await create_flow(application, is_marked=False)
         answer = await application.http.post(f"/api/v1/run/{flow_id}", json={"tweaks": {"File-a": {"path": [path]}}})
         assert answer.status_code == 422 and answer.json()["detail"]["code"] == "TWEAKS_REFUSED"
         stored = await application.http.patch(f"/api/v1/flows/{flow_id}", json={"data": flow_document(path)})

@@ -54,3 +54,65 @@ def test_an_archive_that_unpacks_to_too_much_is_refused() -> None:
     text = json.dumps({"name": "big", "description": " " * (flow_files.MAX_ENTRY_BYTES - 1_000)}).encode()
     with pytest.raises(BadRequest, match="unpacks"):
         flow_files.flows_in(archive(*((f"{number}.json", text) for number in range(3))))
+
+
+def flow_file(name: str) -> tuple[str, bytes]:
+    return name, b'{"name": "f"}'
+
+
+@pytest.mark.parametrize("name", ["../f.json", "a/../../f.json", "/f.json", "C:/f.json", "..\\f.json"])
+def test_a_name_that_leads_out_of_the_archive_refuses_all_of_it(name: str) -> None:
+    with pytest.raises(BadRequest, match="leads out"):
+        flow_files.flows_in(archive(flow_file("good.json"), flow_file(name)))
+
+
+@pytest.mark.parametrize("names", [("a.json", "A.json"), ("x/a.json", "X/A.JSON"), ("a.json/", "a.json")])
+def test_two_files_of_one_name_refuse_all_of_it(names: tuple[str, str]) -> None:
+    with pytest.raises(BadRequest, match="one name"):
+        flow_files.flows_in(archive(*map(flow_file, names)))
+
+
+def test_a_link_refuses_all_of_it() -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as writing:
+        link = zipfile.ZipInfo("link.json")
+        link.external_attr = 0o120777 << 16
+        writing.writestr(link, "/etc/passwd")
+        writing.writestr(*flow_file("good.json"))
+    with pytest.raises(BadRequest, match="link"):
+        flow_files.flows_in(target.getvalue())
+
+
+def test_a_file_that_grows_too_much_is_refused_before_it_is_read() -> None:
+    with pytest.raises(BadRequest, match="200 times"):
+        flow_files.flows_in(archive(flow_file("good.json"), ("notes.txt", b" " * (2 * flow_files.MEGABYTE))))
+
+
+def test_all_files_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_files, "MAX_TOTAL_BYTES", 20)
+    with pytest.raises(BadRequest, match="unpacks"):
+        flow_files.flows_in(archive(flow_file("a.json"), flow_file("b.json")))
+
+
+def test_a_project_is_named_by_its_archive_and_names_itself_in_json() -> None:
+    packed = archive(flow_file("a.json"))
+    assert flow_files.project_in(packed, "C:\\files\\My.Project.zip")["folder_name"] == "My.Project"
+    named = flow_files.project_in(b'{"folder_name": "P", "flows": [{"name": "f"}]}', "x.json")
+    assert (named["folder_name"], named["flows"]) == ("P", [{"name": "f"}])
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("a/b\\c", "a_b_c"),
+        ("..", "_"),
+        ("con", "_con"),
+        ("LPT1.x", "_LPT1.x"),
+        ("a\x00b", "ab"),
+        ("", "_"),
+        ('q"<>', "q___"),
+        ("é 語", "é 語"),
+    ],
+)
+def test_names_of_files_are_safe_on_every_system(name: str, safe: str) -> None:
+    assert flow_files.safe_name(name) == safe

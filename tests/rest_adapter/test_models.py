@@ -25,7 +25,12 @@ def chat_flow() -> dict[str, Any]:
 async def test_a_providers_failure_has_a_status_of_its_own(tmp_path: Path, answer: Any, status: int, provider_status: int | None) -> None:
     async with model_server() as server:
         server.script("a-model", answer)
-        settings = {"default_model": "openai:a-model", "openai_base_url": server.address, "model_retries": 0, "model_timeout_seconds": 0.5}
+        settings: dict[str, Any] = {
+            "default_model": "openai:a-model",
+            "openai_base_url": server.address,
+            "model_retries": 0,
+            "model_timeout_seconds": 0.5,
+        }
         async with open_application(tmp_path, **settings) as application:
             created = await application.http.post("/api/v1/flows/", json={"name": "Chat", "data": chat_flow()})
             found = await application.http.post(f"/api/v1/run/{created.json()['id']}", json={"input_value": "Hi"})
@@ -37,7 +42,7 @@ async def test_a_providers_failure_has_a_status_of_its_own(tmp_path: Path, answe
 async def test_a_chat_flow_answers_with_the_default_model_and_without_one_names_the_ways(tmp_path: Path) -> None:
     async with model_server() as server:
         server.script("a-model", Says("Hello from the model."))
-        settings = {"default_model": "openai:a-model", "openai_base_url": server.address, "ollama_base_url": None}
+        settings: dict[str, Any] = {"default_model": "openai:a-model", "openai_base_url": server.address, "ollama_base_url": None}
         async with open_application(tmp_path / "with", **settings) as application:
             created = await application.http.post("/api/v1/flows/", json={"name": "Chat", "data": chat_flow()})
             found = await application.http.post(f"/api/v1/run/{created.json()['id']}", json={"input_value": "Hi"})

@@ -1,0 +1,62 @@
+"""Requests made up from the OpenAPI document: whatever is sent, the answer's status is documented, and none says that we failed.
+
+This is the short form; for the long one set GENERATED_CASES to the number of cases for each operation.
+"""
+
+import os
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from pydantic_core import from_json
+from schemathesis.checks import CheckFunction, not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import status_code_conformance
+
+from tests.running_server import RunningServer, running_server
+
+CASES = int(os.environ.get("GENERATED_CASES", "4"))
+# A failing component answers 500, as documented.
+MAY_FAIL = {"/api/v1/run/{flow_id_or_name}"}
+SECONDS_A_REQUEST = 20
+CREDENTIALS = frozenset(("x-api-key", "authorization", "cookie", "access_token_lf", "refresh_token_lf"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+@pytest.mark.timeout(max(120, 60 * CASES))
+@pytest.mark.parametrize("is_known", [True, False], ids=["with a key", "without credentials"])
+def test_no_generated_request_gets_an_undocumented_answer(server: RunningServer, is_known: bool, subtests: pytest.Subtests) -> None:
+    with urllib.request.urlopen(f"{server.address}/openapi.json", timeout=SECONDS_A_REQUEST) as answer:
+        schema = schemathesis.openapi.from_dict(from_json(answer.read()))
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        checks: list[CheckFunction] = [status_code_conformance]
+        if operation.path not in MAY_FAIL:
+            checks.append(not_a_server_error)
+        with subtests.test(f"{operation.method} {operation.path}"):
+            send_some(operation, server, checks, is_known=is_known)
+
+
+def send_some(operation: Any, server: RunningServer, checks: list[CheckFunction], *, is_known: bool) -> None:
+    @seed(7)
+    @settings(max_examples=CASES, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy())
+    def send(case: Any) -> None:
+        # What was made up as a credential is no credential here; what is sent is ours or none.
+        for part in (case.headers, case.query, case.cookies):
+            for name in [name for name in part or () if name.lower() in CREDENTIALS]:
+                del part[name]
+        headers = {"x-api-key": server.key} if is_known else {}
+        response = case.call(base_url=server.address, headers=headers, timeout=SECONDS_A_REQUEST, allow_redirects=False)
+        case.validate_response(response, checks=checks)
+
+    send()
