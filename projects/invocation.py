@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 from projects.access.caller import Caller
-from projects.engine import runner, schedule
+from projects.engine import runner
 from projects.engine.events import (
     OnEvent,
     RunEvent,
@@ -420,8 +420,3 @@ def _select_outputs(graph: Graph, results: Mapping[str, VertexResult], invocatio
         outputs = [id for id, vertex in graph.vertices.items() if vertex.is_output]
         chosen = [id for id in outputs if invocation.output_type == "any" or invocation.output_type in id.lower()] or outputs
     return tuple(results[id] for id in chosen if id in results)
-
-
-def planned_vertices(graph: Graph) -> frozenset[str]:
-    """The vertices that a plain run of this graph would reach."""
-    return frozenset(schedule.run_set(graph, schedule.default_start(graph), None))

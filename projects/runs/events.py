@@ -42,9 +42,6 @@ class EventPort:
         for subscription in self._topics.get(topic, ()):
             subscription.put(event)
 
-    def has_listeners(self, topic: str) -> bool:
-        return topic in self._topics
-
     @contextmanager
     def subscribe(self, topic: str) -> Iterator[Subscription]:
         """Listen for the length of a `with` block; only what is published inside it is seen."""
