@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 RUNTIME := .venv/.runtime-installed
 DEVELOPMENT := .venv/.development-installed
 
-.PHONY: setup serve test check format bench witness lock clean
+.PHONY: setup serve test check format bench witness conformance chaos lock clean
 
 setup: $(DEVELOPMENT)
 
@@ -34,8 +34,17 @@ format: $(DEVELOPMENT)
 bench: $(RUNTIME)
 	@$(BIN)/python -m tests.bench
 
+# Other people's clients; WITNESS=all tries every one, otherwise the most used ones are.
 witness: $(DEVELOPMENT)
-	$(BIN)/python -m pytest tests/witness -m witness
+	WITNESS=$(WITNESS) $(BIN)/python -m pytest tests/witness -m witness
+
+# The protocol's own conformance suite, against flows that carry the names it calls; needs npm.
+conformance: $(DEVELOPMENT)
+	@$(BIN)/python -m tests.conformance
+
+# Kills, starves and floods real servers, for a quarter of an hour; CHAOS=short is CI's form of it.
+chaos: $(DEVELOPMENT)
+	CHAOS=$(CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -x
 
 lock: $(DEVELOPMENT)
 	$(BIN)/uv --version >/dev/null 2>&1 || $(INSTALL) uv

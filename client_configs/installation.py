@@ -176,6 +176,19 @@ def apply(plan: Plan) -> Applied:
     return Applied(plan.path, was_changed=True, backup=backup)
 
 
+def find_key(
+    client: Client, connection: Connection, machine: Machine, *, scope: Scope = Scope.USER, project_folder: Path | None = None
+) -> str | None:
+    """The key of ours in the client's entry for this server; None when there is none, or the file tells nothing."""
+    try:
+        file = get_file(client, connection, machine, scope, project_folder)
+        held = client.collection_in(scope).entries_of(file.read(file.read_text()))
+    except InstallationProblem:
+        return None
+    texts = (text for name in names_of(held, connection) for text in texts_of(held[name]))
+    return next((found[0] for text in texts if (found := OUR_KEYS.fullmatch(text))), None)
+
+
 def find_status(
     client: Client, connection: Connection, machine: Machine, *, scope: Scope = Scope.USER, project_folder: Path | None = None
 ) -> Status:

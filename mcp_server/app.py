@@ -8,20 +8,34 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import Request
 
 from mcp_server import pages
-from mcp_server.authentication import AccessPolicy, authenticate
-from mcp_server.middleware import MEBIBYTE, BodyBound, BodyLimits, HostCheck, RequestIdentity
+from mcp_server.admission import Admission, GuestLimits
+from mcp_server.authentication import AccessPolicy, BadKeys, authenticate
+from mcp_server.issuers import Issuers
+from mcp_server.long_calls import CallLimits
+from mcp_server.metrics import Measured
+from mcp_server.middleware import MEBIBYTE, BodyBound, BodyLimits, HostCheck, PublicPrefix, RequestIdentity
+from mcp_server.oauth import ResourceServer
+from mcp_server.observation import Observation
 from mcp_server.settings import Settings
+from mcp_server.this_machine import own_executable, this_machine
 from mcp_server.transports import McpTransports
 from projects.access.caller import Caller
+from projects.outgoing.clients import GuardedHttp
+from projects.outgoing.guard import Guard
+from projects.runs.events import STOPPING_TOPIC
 from projects.services import ProjectServices
 from rest_adapter.app import ServerInformation, create_rest_routes, exception_handlers
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 COMPRESSED_FROM_BYTES = 1_000
+# Downloads keep their length and their ranges.
+NEVER_COMPRESSED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream", "application/x-zip-compressed", "image/*")
+FORM_BYTES = 128 * 1024  # what a form is larger than the file in it
+MAX_ISSUER_BYTES = 1_000_000  # of one answer of an authorization server
 
 
 def create_app(services: ProjectServices, settings: Settings) -> Starlette:
@@ -30,28 +44,52 @@ def create_app(services: ProjectServices, settings: Settings) -> Starlette:
         anonymous_access=settings.anonymous_access,
         trusted_origins=frozenset([*settings.cors_origins, *_own_origin(settings)]),
         trust_loopback_origins=settings.is_local,
+        bad_keys=BadKeys(settings.bad_keys_per_minute),
     )
-    transports = McpTransports(policy, version=version("headwater"))
+    oauth = ResourceServer(_token_address(settings), _issuers(settings), policy)
+    limits = GuestLimits(settings.guest_requests_per_minute, settings.guest_requests_per_minute_per_project)
+    transports = McpTransports(
+        policy, Admission(policy, oauth, limits), version=version("headwater"), prefix=settings.public_prefix, calls=call_limits(settings)
+    )
+
+    observation = Observation(services, settings, version=version("headwater"), count_streams=lambda: transports.open_streams.count)
 
     async def authenticate_request(request: Request) -> Caller:
         return await authenticate(request, services, policy)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with transports.run():
+        async with observation.going_on(), transports.run():
             yield
 
     # The order is the order of matching: tool calls first, then REST, whose own first routes are the hot ones.
-    routes = [*transports.routes(), *create_rest_routes(services, authenticate_request, _information(settings)), *pages.routes()]
-    app = Starlette(routes=routes, middleware=_middleware(settings), exception_handlers=exception_handlers(), lifespan=lifespan)
+    rest = create_rest_routes(services, authenticate_request, _information(settings, observation))
+    routes = [*transports.routes(), *oauth.routes(), *rest, *pages.routes(authenticate_request, services, public_url=settings.public_url)]
+    layers = _middleware(settings, observation)
+    app = Starlette(routes=routes, middleware=layers, exception_handlers=exception_handlers(), lifespan=lifespan)
     app.state.services = services
-    app.state.close_streams = transports.close_streams
+    app.state.transports = transports
+
+    def close_streams() -> None:
+        transports.close_streams()
+        services.events.publish_here(STOPPING_TOPIC, None)
+
+    app.state.close_streams = close_streams
+    app.state.open_streams = transports.open_streams
     return app
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def call_limits(settings: Settings) -> CallLimits:
+    return CallLimits(settings.task_after_seconds, settings.answer_after_seconds, settings.heartbeat_seconds, settings.question_seconds)
+
+
+def _middleware(settings: Settings, observation: Observation) -> list[Middleware]:
     """Outermost first."""
     layers = [Middleware(RequestIdentity), Middleware(HostCheck, allowed_hosts=_allowed_hosts(settings))]
+    if observation.metrics is not None:
+        layers.insert(0, Middleware(Measured, metrics=observation.metrics))
+    if settings.public_prefix:
+        layers.append(Middleware(PublicPrefix, prefix=settings.public_prefix))
     if settings.cors_origins:
         layers.append(
             Middleware(
@@ -63,8 +101,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 allow_credentials=True,
             )
         )
-    layers.append(Middleware(BodyBound, limits=BodyLimits(upload_bytes=settings.max_upload_megabytes * MEBIBYTE)))
-    layers.append(Middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=6))
+    limits = BodyLimits(
+        json_bytes=settings.max_json_megabytes * MEBIBYTE, upload_bytes=settings.max_upload_megabytes * MEBIBYTE + FORM_BYTES
+    )
+    layers.append(Middleware(BodyBound, limits=limits))
+    layers.append(Middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=6, exclude_content_types=NEVER_COMPRESSED))
     return layers
 
 
@@ -76,6 +117,16 @@ def _allowed_hosts(settings: Settings) -> list[str] | None:
     return [*LOOPBACK_NAMES, *settings.allowed_hosts, *public, *([settings.host] if settings.host not in ("0.0.0.0", "::") else [])]
 
 
+def _issuers(settings: Settings) -> Issuers:
+    """Their addresses come from projects' owners, so they are called as flows call: to the public internet and what the operator listed."""
+    return Issuers(GuardedHttp(Guard(settings.allowed_addresses), max_bytes=MAX_ISSUER_BYTES))
+
+
+def _token_address(settings: Settings) -> str | None:
+    """What tokens are made out to. None is the name that a client used, where only this machine can reach the server."""
+    return None if settings.public_url is None and settings.is_local else settings.base_url
+
+
 def _own_origin(settings: Settings) -> list[str]:
     if settings.public_url is None:
         return []
@@ -83,8 +134,9 @@ def _own_origin(settings: Settings) -> list[str]:
     return [f"{parts.scheme}://{parts.netloc}"]
 
 
-def _information(settings: Settings) -> ServerInformation:
+def _information(settings: Settings, observation: Observation) -> ServerInformation:
     return ServerInformation(
+        **observation.information,
         version=version("headwater"),
         public_url=(settings.public_url or "").rstrip("/"),
         auto_login=settings.auto_login,
@@ -92,4 +144,7 @@ def _information(settings: Settings) -> ServerInformation:
         logins_per_minute=settings.logins_per_minute,
         max_upload_megabytes=settings.max_upload_megabytes,
         default_project_name=settings.first_project_name,
+        base_url=settings.base_url,
+        machine=this_machine,
+        executable=own_executable(),
     )

@@ -1,31 +1,39 @@
-"""Tells whoever listens that a project's tools changed: streams of the current revision, sessions and SSE of the older ones."""
+"""Tells whoever listens that a list changed (tools, prompts, resources): streams of the current revision, sessions and SSE of the older."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.subscriptions import PromptsListChanged, ResourcesListChanged, ServerEvent, ToolsListChanged
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 
 from mcp_server.errors import protocol_error
 from mcp_server.places import Places
+from mcp_server.tasks import require_tasks
 from mcp_server.visit import Visit, visit_of
 from projects.errors import HeadwaterError
-from projects.runs.events import Subscription, flows_topic
+from projects.runs.events import Subscription, files_topic, flows_topic
 
 logger = logging.getLogger(__name__)
 
 Context = ServerRequestContext[Any, Request]
 
 SEND_TIMEOUT_SECONDS = 5.0
+FILES_COMPARED = 10_000
+
+ListEvent = type[ToolsListChanged] | type[PromptsListChanged] | type[ResourcesListChanged]
+
+Listing = Mapping[ListEvent, list[Any]]
+"""What a listener was shown, comparably, by the event that tells of its change."""
 
 
-class ToolChanges:
-    """Follows the flows of each listener's owner and speaks up only when that listener's own list of tools became another."""
+class ListChanges:
+    """Follows what each listener's owner changes and speaks up only when one of that listener's own lists became another."""
 
     def __init__(self, streams: Places) -> None:
         self._streams = streams
@@ -39,19 +47,19 @@ class ToolChanges:
     async def listen(self, ctx: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """subscriptions/listen of the current revision: one stream, until the client leaves or we stop."""
         visit = visit_of(ctx)
+        if ((ctx.params or {}).get("notifications") or {}).get("taskIds") is not None:
+            require_tasks(ctx, "taskIds")  # and then none is acknowledged: tasks are polled
         try:
             self._streams.require_one(visit.caller)
         except HeadwaterError as error:
             raise protocol_error(error) from error
+        # Nothing here changes under the address it has, so no resource can be followed: the acknowledgement says so.
+        params = params.model_copy(update={"notifications": params.notifications.model_copy(update={"resource_subscriptions": None})})
         bus = InMemorySubscriptionBus()  # events carry no project, so each stream has a bus of its own
         handler = ListenHandler(bus)
-
-        async def tell() -> None:
-            await bus.publish(ToolsListChanged())
-
         # Subscribed before the stream is acknowledged: what changes from then on is told.
-        with self._streams.taken_by(visit.caller), visit.services.events.subscribe(flows_topic(visit.caller.user_id)) as changes:
-            following = asyncio.create_task(_follow(visit, changes, tell))
+        with self._streams.taken_by(visit.caller), visit.services.events.subscribe(*_topics(visit)) as changes:
+            following = asyncio.create_task(_follow(visit, changes, bus.publish))
             self._listening.add(handler)
             try:
                 return await handler(ctx, params)
@@ -65,12 +73,18 @@ class ToolChanges:
         if ctx.method == "notifications/initialized" and ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             session, visit = ctx.session, visit_of(ctx)
 
-            async def tell() -> None:
+            async def tell(event: ServerEvent) -> None:
                 async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
-                    await session.send_tool_list_changed()
+                    match event:
+                        case ToolsListChanged():
+                            await session.send_tool_list_changed()
+                        case PromptsListChanged():
+                            await session.send_prompt_list_changed()
+                        case _:
+                            await session.send_resource_list_changed()
 
             async def follow() -> None:
-                with visit.services.events.subscribe(flows_topic(visit.caller.user_id)) as changes:
+                with visit.services.events.subscribe(*_topics(visit)) as changes:
                     await _follow(visit, changes, tell)
 
             following = asyncio.create_task(follow())
@@ -79,25 +93,41 @@ class ToolChanges:
         return result
 
 
-async def _follow(visit: Visit, changes: Subscription, tell: Callable[[], Awaitable[None]]) -> None:
-    known = await _listing(visit)
+def _topics(visit: Visit) -> tuple[str, str]:
+    return flows_topic(visit.caller.user_id), files_topic(visit.caller.user_id)
+
+
+async def _follow(visit: Visit, changes: Subscription, tell: Callable[[ServerEvent], Awaitable[None]]) -> None:
+    known: Listing | None = await _listing(visit)
+    if changes.has_unread:
+        known = None  # the listing may be of after the change: whoever listed before must hear of it
     while True:
         await changes.get()
         current = await _listing(visit)
-        if current == known:
-            continue
+        different = [kind for kind, listed in current.items() if known is None or listed != known[kind]]
         known = current
-        try:
-            await tell()
-        except Exception:
-            # A boundary: one listener. A client that cannot be told asks again by itself once its copy is too old.
-            logger.info("A listener of project %s could not be told that its tools changed", visit.project_id)
+        for kind in different:
+            try:
+                await tell(kind())
+            except Exception:
+                # A boundary: one listener. A client that cannot be told asks again by itself once its copy is too old.
+                logger.info("A listener of project %s could not be told that a list changed", visit.project_id)
 
 
-async def _listing(visit: Visit) -> list[tuple[Any, ...]]:
-    """What a listener was shown, comparably; nothing at all once the project is gone."""
+async def _listing(visit: Visit) -> Listing:
+    """Nothing at all once the project is gone."""
+    services, caller, project_id = visit.services, visit.caller, visit.project_id
     try:
-        kept = await visit.services.tools.tool_map(visit.caller, visit.project_id)
+        kept = await services.tools.tool_map(caller, project_id)
+        prompts = await services.prompts.list_prompts(caller, project_id)
+        files = await services.resources.list_files(caller, project_id, limit=FILES_COMPARED)
     except HeadwaterError:
-        return []
-    return [(tool.name, tool.title, tool.description, tool.input_schema) for tool in kept.tools.values()]
+        return {ToolsListChanged: [], PromptsListChanged: [], ResourcesListChanged: []}
+    return {
+        ToolsListChanged: [
+            (tool.name, tool.title, tool.description, tool.input_schema, tool.output_schema, tool.hints, tool.icons)
+            for tool in kept.tools.values()
+        ],
+        PromptsListChanged: [(prompt.name, prompt.title, prompt.description, prompt.arguments) for prompt in prompts],
+        ResourcesListChanged: [(file.uri, file.file.name, file.file.size_bytes, file.file.media_type) for file in files],
+    }

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mcp_server.settings import Settings, SettingsProblem, load_settings
-from mcp_server.telemetry import configure_logging
+from mcp_server.settings_problem import SettingsProblem
 from projects.errors import HeadwaterError
 
 if TYPE_CHECKING:
+    from mcp_server.settings import Settings
     from projects.access.accounts import User
     from projects.access.caller import Caller
     from projects.flows.import_report import ImportReport
@@ -41,7 +41,9 @@ def _options(command: Callable[..., T]) -> Callable[..., T]:
 def main() -> None:
     os.umask(0o077)  # whatever this process writes is for its user alone: database, keys, files
     try:
-        commands(prog_name="headwater", standalone_mode=False)
+        # Without its standalone mode, click gives back the code of an Exit instead of raising it.
+        if code := commands(prog_name="headwater", standalone_mode=False):
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -69,7 +71,7 @@ def commands() -> None:
 @commands.command()
 @click.option("--host", help="Address to listen on; default 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on; default 7860, 0 takes a free one.")
-@click.option("--workers", type=int, help="Number of processes; so far 1.")
+@click.option("--workers", type=int, help="Number of processes; more than 1 need PostgreSQL.")
 @_options
 def serve(host: str | None, port: int | None, workers: int | None, data_dir: Path | None, env_file: Path | None) -> None:
     """Serve the projects over HTTP."""
@@ -82,16 +84,144 @@ def serve(host: str | None, port: int | None, workers: int | None, data_dir: Pat
 
 
 @commands.command()
+@_options
+def worker(data_dir: Path | None, env_file: Path | None) -> None:
+    """Run flows in the background for the servers on the same database and data folder; HEADWATER_BACKGROUND_RUNS at once."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    gc.disable()
+    from mcp_server import working  # brings the components
+
+    working.work(settings)
+
+
+@commands.command()
 @click.option("--project", required=True, help="Name or id of the project to serve.")
 @_user
 @_options
 def stdio(project: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
     """Serve one project's tools on standard input and output, for clients that start their servers."""
     settings = _settings({"data_dir": data_dir}, env_file)
-    from mcp_server.transports import serve_stdio  # brings the MCP SDK
+    from mcp_server.long_calls import CallLimits  # brings the MCP SDK, as the next one does
+    from mcp_server.transports import serve_stdio
+
+    limits = CallLimits(settings.task_after_seconds, settings.answer_after_seconds, settings.heartbeat_seconds, settings.question_seconds)
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
-        await serve_stdio(services, caller, await _project_id(services, caller, project), version=version("headwater"))
+        project_id = await _project_id(services, caller, project)
+        await serve_stdio(services, caller, project_id, version=version("headwater"), calls=limits)
+
+    _with_services(settings, username, work)
+
+
+@commands.command()
+@click.argument("url")
+@click.option(
+    "--wait",
+    "patience_seconds",
+    type=click.FloatRange(min=0),
+    default=20.0,
+    show_default=True,
+    help="Seconds to wait for an absent server.",
+)
+def connect(url: str, patience_seconds: float) -> None:
+    """Connect standard input and output to a project's address, for clients that only start programs.
+
+    The key is taken from the environment, as HEADWATER_API_KEY.
+    """
+    from mcp_server.commands.connect import connect as run  # HTTP and nothing of the server
+
+    run(url, patience_seconds=patience_seconds)
+
+
+def _client_options(command: Callable[..., T]) -> Callable[..., T]:
+    """What `install` and `config` share."""
+    for option in (
+        click.option("--project", help="Name or id of the project; default: the first one."),
+        click.option("--scope", type=click.Choice(["user", "project"]), default="user", show_default=True, help="Whose file."),
+        click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="The project's folder; default: this one."),
+        click.option("--transport", type=click.Choice(["http", "sse", "stdio"]), help="Default: what suits the client best."),
+        click.option("--url", "base_url", help="The server's address, when it is not that of the settings."),
+    ):
+        command = option(command)
+    return command
+
+
+@commands.command()
+@click.argument("clients", nargs=-1)
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Show the change and make none.")
+@click.option("--remove", is_flag=True, help="Take the project out again.")
+@click.option("--revoke/--keep-key", "revoke", default=None, help="With --remove: what becomes of its key; default: asks.")
+@click.option("--replace", is_flag=True, help="Take the name from another server that has it.")
+@click.option("--list", "is_list", is_flag=True, help="Say which clients are here, which have the project, and whether it answers.")
+@_client_options
+@_user
+@_options
+def install(
+    clients: tuple[str, ...],
+    is_dry_run: bool,
+    remove: bool,
+    revoke: bool | None,
+    replace: bool,
+    is_list: bool,
+    project: str | None,
+    scope: str,
+    folder: Path | None,
+    transport: str | None,
+    base_url: str | None,
+    username: str | None,
+    data_dir: Path | None,
+    env_file: Path | None,
+) -> None:
+    """Connect MCP clients on this machine to a project, each with a key of its own, and try whether it works.
+
+    CLIENTS are names such as claude-code, cursor or vs-code; --list shows them all.
+    """
+    if not clients and not is_list:
+        raise click.UsageError("Name a client, for example claude-code, cursor or vs-code; --list shows them all.")
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands import install as installing
+
+    chosen = installing.clients_named(clients)
+    options = installing.options_of(scope, folder, transport, replace=replace, is_dry_run=is_dry_run, revoke=revoke)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        project_id = await _project_id(services, caller, project) if project else (await services.projects.default_project(caller)).id
+        installer = await installing.Installer.of(services, caller, project_id, base_url or settings.base_url)
+        if is_list:
+            await installer.show_list(options)
+        else:
+            await installing.install_all(installer, chosen, options, remove=remove)
+
+    _with_services(settings, username, work)
+
+
+@commands.command()
+@click.argument("client")
+@_client_options
+@_user
+@_options
+def config(
+    client: str,
+    project: str | None,
+    scope: str,
+    folder: Path | None,
+    transport: str | None,
+    base_url: str | None,
+    username: str | None,
+    data_dir: Path | None,
+    env_file: Path | None,
+) -> None:
+    """Print what connects a client by hand: a block to paste, with words where the key belongs."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands import install as installing
+
+    (chosen,) = installing.clients_named([client])
+    options = installing.options_of(scope, folder, transport)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        project_id = await _project_id(services, caller, project) if project else (await services.projects.default_project(caller)).id
+        installer = await installing.Installer.of(services, caller, project_id, base_url or settings.base_url)
+        installer.show_block(chosen, options)
 
     _with_services(settings, username, work)
 
@@ -126,6 +256,56 @@ def projects(username: str | None, data_dir: Path | None, env_file: Path | None)
     async def work(services: "ProjectServices", caller: "Caller") -> None:
         for project in await services.projects.list_projects(caller):
             click.echo(f"{project.name}\n  {mcp_address(settings.base_url, project.id)}")
+
+    _with_services(settings, username, work)
+
+
+@commands.command()
+@click.option("--project", required=True, help="Name or id of the project.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@_user
+@_options
+def lint(project: str, as_json: bool, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Say what MCP clients may stumble over in a project's tools; exit code 1 when something has to be mended."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands.lint import report
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        project_id = await _project_id(services, caller, project)
+        report(await services.tools.lint(caller, project_id), as_json=as_json)
+
+    _with_services(settings, username, work)
+
+
+@commands.command()
+@click.argument("project")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File or folder to write to; default: this folder.")
+@_user
+@_options
+def bundle(project: str, output: Path | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Write a project as an .mcpb file, which Claude Desktop installs by a double click; it asks for the key then."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands.artefacts import write_bundle
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        project_id = await _project_id(services, caller, project)
+        await write_bundle(services, caller, project_id, base_url=settings.base_url, version=version("headwater"), output=output)
+
+    _with_services(settings, username, work)
+
+
+@commands.command()
+@click.argument("project")
+@_user
+@_options
+def manifest(project: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Print a project as a server.json, for MCP registries and clients that install from one."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands.artefacts import print_manifest
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        project_id = await _project_id(services, caller, project)
+        await print_manifest(services, caller, project_id, base_url=settings.base_url, version=version("headwater"))
 
     _with_services(settings, username, work)
 
@@ -238,6 +418,19 @@ def revoke_key(key_id: str, username: str | None, data_dir: Path | None, env_fil
     _with_services(settings, username, work)
 
 
+@key.command("rotate-secret")
+@_options
+def rotate_secret(data_dir: Path | None, env_file: Path | None) -> None:
+    """Replace the key that signs logins and encrypts stored secrets. API keys stay good; everybody logs in anew."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server import wiring
+
+    count = asyncio.run(wiring.rotate_secret_key(settings))
+    click.echo(f"Encrypted {count} {'value' if count == 1 else 'values'} under the new secret key; every login has ended.")
+    if settings.older_secret_keys:
+        click.echo("HEADWATER_OLDER_SECRET_KEYS can be taken out now.")
+
+
 @commands.group()
 def user() -> None:
     """Make, list and change users."""
@@ -322,7 +515,10 @@ def delete_user(username: str, data_dir: Path | None, env_file: Path | None) -> 
     _with_services(settings, None, work)
 
 
-def _settings(given: Mapping[str, Any], env_file: Path | None) -> Settings:
+def _settings(given: Mapping[str, Any], env_file: Path | None) -> "Settings":
+    from mcp_server.settings import load_settings  # half of what a bridge takes to start, which needs none
+    from mcp_server.telemetry import configure_logging
+
     settings, remarks = load_settings(given, env_file=env_file)
     configure_logging(settings.log_level, settings.log_format, access_log=settings.access_log)
     for remark in remarks:
@@ -330,7 +526,7 @@ def _settings(given: Mapping[str, Any], env_file: Path | None) -> Settings:
     return settings
 
 
-def _with_services(settings: Settings, username: str | None, work: Callable[["ProjectServices", "Caller"], Awaitable[None]]) -> None:
+def _with_services(settings: "Settings", username: str | None, work: Callable[["ProjectServices", "Caller"], Awaitable[None]]) -> None:
     """Do one thing as a user of this machine, with the same use cases that the server has."""
 
     async def until_done() -> None:
@@ -341,10 +537,10 @@ def _with_services(settings: Settings, username: str | None, work: Callable[["Pr
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator["ProjectServices"]:
+async def _opened(settings: "Settings") -> AsyncIterator["ProjectServices"]:
     from mcp_server.wiring import open_services  # brings SQLAlchemy and the components
 
-    async with open_services(settings) as services:
+    async with open_services(settings, takes_runs=False) as services:
         yield services
 
 

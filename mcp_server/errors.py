@@ -14,6 +14,7 @@ from projects.errors import (
     InvalidApiKey,
     InvalidInput,
     InvalidToken,
+    LimitReached,
     NotFound,
     NotPermitted,
     ProviderBusy,
@@ -23,9 +24,20 @@ from projects.errors import (
     Unavailable,
 )
 
-# No `resource_metadata` in a challenge: some clients ignore their configured key as soon as a server offers OAuth discovery.
+# No `resource_metadata` in these challenges: some clients ignore their configured key as soon as a server offers OAuth discovery.
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _CHALLENGE_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class OAuthChallenge(HeadwaterError):
+    """A refusal by a project in OAuth mode; `challenge` tells the client where to get a token."""
+
+    code = "oauth_challenge"
+
+    def __init__(self, message: str, *, status: int, challenge: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.challenge = challenge
 
 
 def http_response(error: HeadwaterError) -> Response:
@@ -33,6 +45,8 @@ def http_response(error: HeadwaterError) -> Response:
     detail: Any = error.message
     status, headers = 400, {}
     match error:
+        case OAuthChallenge():
+            status, headers = error.status, {"WWW-Authenticate": error.challenge}
         case CredentialsMissing():
             status, headers = 401, _CHALLENGE
         case InvalidApiKey() | InvalidToken():
@@ -77,6 +91,10 @@ def tool_failure_text(tool: str, error: HeadwaterError) -> str:
         case FlowCannotRun():
             nodes = "".join(f"\n- {node.display_name} ({node.node_id}): {node.reason} {node.hint}".rstrip() for node in error.nodes)
             text = f"Tool {tool!r} cannot run: {error.message}{nodes}"
+        case TooManyRequests() | Unavailable():
+            text = f"Tool {tool!r} was not run: {error.message} Try again in {error.retry_after_seconds} s."
+        case LimitReached():
+            text = f"Tool {tool!r} was stopped: {error.message}"
         case InvalidInput(problems=problems) if problems:
             wrong = "; ".join(f"{'.'.join(map(str, problem.location))}: {problem.message}" for problem in problems)
             text = f"Tool {tool!r} was not run: {error.message}" + ("" if wrong in error.message else f" ({wrong})")
@@ -88,7 +106,12 @@ def tool_failure_text(tool: str, error: HeadwaterError) -> str:
 
 
 def _in(error: ProviderFailed) -> str:
-    return f" (component {error.component_id})" if error.component_id else ""
+    parts = [error.provider]
+    if error.provider_status is not None:
+        parts.append(f"status {error.provider_status}")
+    if error.component_id:
+        parts.append(f"component {error.component_id}")
+    return f" ({', '.join(parts)})"
 
 
 def printable(text: str, *, limit: int = 400) -> str:

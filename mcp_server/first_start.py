@@ -39,6 +39,13 @@ async def make_first_things(services: ProjectServices, settings: Settings, *, wi
     return FirstStart(user.username, password if given is None else None, key, project.id, project.name)
 
 
+async def give_everybody_the_environment(services: ProjectServices) -> None:
+    """Keep what the operator listed of the environment as credentials of every active user who has none of the name."""
+    for user in await services.accounts.list_users():
+        if user.is_active:
+            await services.variables.import_environment(Caller(user.id, user.username, user.is_superuser, Credential.LOCAL))
+
+
 async def ways_to_models(services: ProjectServices, settings: Settings, caller: Caller, *, embeddings: bool = False) -> Sequence[Any]:
     """The ways to a model that are open to this person's flows, the default first; each says itself as text."""
     stored = await services.variables.resolve_values(caller.user_id)

@@ -1,6 +1,7 @@
 """Checks that come before any route, as plain ASGI: a request id and safe headers, the Host check, the bound on bodies.
 
-Order, outermost first: `RequestIdentity`, `HostCheck`, `BodyBound`. Each one passes the request on untouched in the common case.
+Order, outermost first: `RequestIdentity`, `HostCheck`, `PublicPrefix`, `BodyBound`.
+Each one passes the request on untouched in the common case.
 """
 
 import asyncio
@@ -8,7 +9,6 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.authority import Authority, parse_authority
 from mcp_server.errors import http_response
+from mcp_server.request_identity import REQUEST_ID_KEY, TRACE_PARENT_KEY, request_id, trace_parent
 from projects.errors import TooLarge
 
 MEBIBYTE = 1024 * 1024
 
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the HTTP request being served, for log lines and for answers that hide what went wrong."""
+MAX_TRACE_PARENT = 100
 
 _SAFE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 
@@ -39,12 +39,15 @@ class RequestIdentity:
             return
         id = b""
         for name, value in scope["headers"]:
-            if name == b"x-request-id" and _SAFE_REQUEST_ID.fullmatch(value):
+            if name == b"x-request-id" and not id and _SAFE_REQUEST_ID.fullmatch(value):
                 id = value
-                break
+            elif name == b"traceparent" and len(value) <= MAX_TRACE_PARENT:
+                scope[TRACE_PARENT_KEY] = value.decode("latin-1")
+                trace_parent.set(scope[TRACE_PARENT_KEY])
         if not id:
             id = secrets.token_hex(8).encode()
         request_id.set(id.decode())
+        scope[REQUEST_ID_KEY] = id.decode()
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -74,11 +77,11 @@ class HostCheck:
         self._known: set[bytes] = set()  # raw header values already found good; bounded by the names above times their ports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._allowed is None or scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) == 1 and (hosts[0] in self._known or self._is_allowed(hosts[0])):
+        if (len(hosts) <= 1 and self._allowed is None) or (len(hosts) == 1 and (hosts[0] in self._known or self._is_allowed(hosts[0]))):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
@@ -97,6 +100,20 @@ class HostCheck:
         if allowed and len(self._known) < 1_000:
             self._known.add(raw)
         return allowed
+
+
+class PublicPrefix:
+    """Serves the addresses under the public address's path as if the path were not there: some proxies take it off, some leave it on."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(f"{self._prefix}/"):
+            raw: bytes = scope.get("raw_path") or b""
+            scope = {**scope, "path": scope["path"][len(self._prefix) :], "raw_path": raw.removeprefix(self._prefix.encode())}
+        await self._app(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)

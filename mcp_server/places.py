@@ -16,6 +16,10 @@ class Places:
         self._per_caller = per_caller
         self._taken: Counter[str] = Counter()
 
+    @property
+    def count(self) -> int:
+        return self._taken.total()
+
     def require_one(self, caller: Caller) -> None:
         """Raise TooManyRequests or Unavailable when there is none left."""
         if self._taken[caller.principal] >= self._per_caller:

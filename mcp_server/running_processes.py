@@ -38,6 +38,13 @@ def dead_among(data_dir: Path, process_ids: Iterable[str]) -> list[str]:
     return [process_id for process_id in process_ids if not _is_alive(_lock_path(data_dir, process_id))]
 
 
+def is_anyone_alive(data_dir: Path) -> bool:
+    """Whether a process is announced on this folder."""
+    if fcntl is None or not (data_dir / FOLDER).is_dir():
+        return False
+    return any(_is_alive(path) for path in (data_dir / FOLDER).glob("*.lock"))
+
+
 def forget_the_dead(data_dir: Path) -> None:
     """Take away the lock files of processes that died without doing so."""
     if fcntl is not None and (data_dir / FOLDER).is_dir():

@@ -8,20 +8,28 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 import uvicorn
+from starlette.applications import Starlette
 
 from mcp_server.app import create_app
+from mcp_server.bounded_http import BoundedHttp
 from mcp_server.first_start import FirstStart, greeting, model_line, welcome
+from mcp_server.relay import Neighbours, Relay
 from mcp_server.settings import Settings, SettingsProblem
+from mcp_server.transports import McpTransports
 from mcp_server.wiring import open_services
+from projects.services import ProjectServices
+
+if TYPE_CHECKING:
+    from mcp_server.workers import Member
 
 BACKLOG = 2_048
 KEEP_ALIVE_SECONDS = 75  # longer than common proxies keep theirs, so that it is they who close
-GRACE_SECONDS = 10  # for running calls and open streams after SIGTERM
+CUT_OFF_SECONDS = 1  # beyond the time to drain, for what was cut off to say so
 YOUNG_OBJECTS = 20_000  # a call makes a few hundred; the default of 700 collects in the middle of most of them
 
 
@@ -35,11 +43,22 @@ def serve(settings: Settings) -> None:
             err=True,
         )
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, listener))
+    with listener:
+        if settings.workers > 1:
+            from mcp_server import workers  # not needed by most
+
+            workers.serve(settings, listener, lambda member: _run(settings, listener, member))
+        else:
+            _run(settings, listener, None)
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+def _run(settings: Settings, listener: socket.socket, member: "Member | None") -> None:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(settings, listener, member))
+
+
+async def _serve(settings: Settings, listener: socket.socket, member: "Member | None") -> None:
+    """`member` when this is one worker of several, which leave it to their parent to greet."""
     first: list[FirstStart] = []
     told: list[asyncio.Task[None]] = []
     server: _Server | None = None
@@ -52,14 +71,17 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         else:
             server.handle_exit(number, None)
 
-    _on_signals(stop)
+    on_signals(stop)
+    if member is not None:
+        member.on_parent_gone(lambda: stop(signal.SIGTERM))
     try:
         async with open_services(settings, on_first_start=first.append) as services:
             app = create_app(services, settings)
+            relay = None if member is None else relay_of(app, services, member.neighbours)
             config = uvicorn.Config(
-                app,
+                app if relay is None else relay,
                 loop="none",
-                http="httptools",
+                http=BoundedHttp,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -68,11 +90,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
                 # Whoever listens for others by a public address stands behind a proxy on this machine; nobody else is believed.
                 proxy_headers=settings.public_url is not None,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(settings.drain_seconds) + CUT_OFF_SECONDS),
                 backlog=BACKLOG,
             )
 
             def tell() -> None:
+                if member is not None:
+                    return
                 click.echo(welcome(first[0], settings.base_url) if first else greeting(settings.base_url), nl=False)
                 sys.stdout.flush()
                 first.clear()
@@ -83,10 +107,15 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
                 click.echo(await model_line(services, settings))
                 sys.stdout.flush()
 
-            server = _Server(config, tell, app.state.close_streams)
+            async def drain() -> None:
+                await services.invocations.drain(settings.drain_seconds)
+
+            server = _Server(config, tell, app.state.close_streams, drain)
             try:
-                await server.serve(sockets=[listener])
+                await server.serve(sockets=[listener] if member is None else [listener, member.own])
             finally:
+                if relay is not None:
+                    await relay.close()
                 for each in told:
                     each.cancel()
                 await asyncio.gather(*told, return_exceptions=True)
@@ -95,13 +124,25 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             raise
 
 
+def relay_of(app: Starlette, services: ProjectServices, neighbours: Neighbours) -> Relay:
+    transports: McpTransports = app.state.transports
+    return Relay(app, neighbours, {"session": transports.has_session, "sse": transports.has_stream, "build": services.builds.has_job})
+
+
 class _Server(uvicorn.Server):
     """Says that it is there once it is, and leaves signals to `_serve`, so that SIGTERM is an ordinary end."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], on_stopping: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_started: Callable[[], None],
+        on_stopping: Callable[[], None],
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
         self._on_stopping = on_stopping
+        self._drain = drain
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -117,7 +158,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stopping()
-        await super().shutdown(sockets)
+        # Side by side: requests that came on open connections are answered while runs in the background end.
+        await asyncio.gather(self._drain(), super().shutdown(sockets))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -141,7 +183,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _on_signals(stop: Callable[[int], None]) -> None:
+def on_signals(stop: Callable[[int], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
@@ -150,7 +192,7 @@ def _on_signals(stop: Callable[[int], None]) -> None:
             signal.signal(number, lambda given, frame: loop.call_soon_threadsafe(stop, given) and None)
 
 
-def _loop_factory() -> Callable[[], Any] | None:
+def loop_factory() -> Callable[[], Any] | None:
     try:
         import uvloop  # not there on Windows
     except ImportError:

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, AliasGenerator, BeforeValidator, Field, Priva
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mcp_server.authority import is_loopback
+from mcp_server.settings_problem import SettingsProblem as SettingsProblem
 from projects.models.providers import KEY_NAMES
 from projects.outgoing.addresses import AllowedAddresses
 
@@ -25,10 +26,8 @@ PREFIX = "HEADWATER_"
 LANGFLOW_PREFIX = "LANGFLOW_"
 DATABASE_FILE = "headwater.db"
 SECRET_KEY_FILE = "secret_key"
-
-
-class SettingsProblem(Exception):
-    """Why the start stops, in one line for a person."""
+FOR_CLIENTS = frozenset({PREFIX + "API_KEY"})
+"""What clients and `headwater connect` read; a person who exported it can start a server all the same."""
 
 
 # Langflow's names for what is a setting here too.
@@ -49,6 +48,8 @@ LANGFLOW_NAMES: Mapping[str, str] = {
     "refresh_token_expire_seconds": "REFRESH_TOKEN_EXPIRE_SECONDS",
     "cookie_secure": "ACCESS_SECURE",
     "logins_per_minute": "RATE_LIMIT_PER_MINUTE",
+    "public_builds_per_minute": "PUBLIC_FLOW_RATE_LIMIT_PER_MINUTE",
+    "log_buffer_lines": "LOG_RETRIEVER_BUFFER_SIZE",
     "enable_signup": "ENABLE_SIGNUP",
     "new_user_is_active": "NEW_USER_IS_ACTIVE",
     "first_project_name": "DEFAULT_FOLDER_NAME",
@@ -56,6 +57,9 @@ LANGFLOW_NAMES: Mapping[str, str] = {
     "variables_to_get_from_environment": "VARIABLES_TO_GET_FROM_ENVIRONMENT",
     "store_environment_variables": "STORE_ENVIRONMENT_VARIABLES",
     "log_level": "LOG_LEVEL",
+    "max_vertex_builds_to_keep": "MAX_VERTEX_BUILDS_TO_KEEP",
+    "max_vertex_builds_per_vertex": "MAX_VERTEX_BUILDS_PER_VERTEX",
+    "max_transactions_to_keep": "MAX_TRANSACTIONS_TO_KEEP",
 }
 
 _NO = frozenset({"0", "f", "false", "n", "no", "off"})
@@ -106,7 +110,7 @@ Maybe = BeforeValidator(_none_if_empty)
 
 
 # Names that whole families of programs read.
-USUAL_NAMES: Mapping[str, str] = {"openai_base_url": "OPENAI_BASE_URL"}
+USUAL_NAMES: Mapping[str, str] = {"openai_base_url": "OPENAI_BASE_URL", "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
 def _aliases(field: str) -> AliasChoices:
@@ -125,7 +129,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback makes the server reachable by others.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one. When it is in use the start stops.")
-    workers: int = Field(1, ge=1, description="Number of processes. Only 1 is possible so far.")
+    workers: int = Field(1, ge=1, description="Number of processes that serve; more than 1 need PostgreSQL.")
     public_url: Annotated[str | None, Maybe] = Field(
         None, description="Address by which others reach this server, for example https://tools.example.org; default: from host and port."
     )
@@ -146,6 +150,9 @@ class Settings(BaseSettings):
     secret_key: Annotated[SecretStr | None, Maybe] = Field(
         None, description="Signs sessions and encrypts stored secrets; default: made on the first start and kept in the data folder."
     )
+    older_secret_keys: Names = Field(
+        [], repr=False, description="Former secret keys, with commas between, still read until `headwater key rotate-secret` was run."
+    )
     auto_login: bool = Field(False, description="Hand a session of the first superuser to whoever asks /auto_login. Loopback only.")
     anonymous_access: bool = Field(
         False, description="Treat requests without credentials as the first superuser's; needs auto_login. Loopback only."
@@ -154,17 +161,60 @@ class Settings(BaseSettings):
     refresh_token_expire_seconds: int = Field(604_800, ge=1, description="Seconds a login can be renewed.")
     cookie_secure: bool = Field(False, description="Send login cookies over https only; always so when public_url is https.")
     logins_per_minute: int = Field(5, ge=1, description="Log-ins a minute that one address may try.")
+    public_builds_per_minute: int = Field(
+        20, ge=1, description="How often one visitor may run one public flow in a minute; one address five times as often."
+    )
+    bad_keys_per_minute: int = Field(20, ge=1, description="API keys that are not good which one address may send in a minute.")
+    guest_requests_per_minute: int = Field(
+        60, ge=1, description="MCP requests a minute that one address may send to projects that want no credential (auth_type none)."
+    )
+    guest_requests_per_minute_per_project: int = Field(
+        600, ge=1, description="MCP requests a minute without a credential that one such project answers in all."
+    )
     enable_signup: bool = Field(False, description="Let anybody make an account over the API; otherwise only superusers can.")
     new_user_is_active: bool = Field(
         False, description="Accounts made over the API are active at once; otherwise a superuser activates them."
     )
     first_project_name: str = Field("Starter Project", min_length=1, description="Name of the project that each user begins with.")
     max_running_runs: int = Field(256, ge=1, description="Runs at once; further ones are refused with 503 until one ends.")
+    background_runs: int = Field(
+        64, ge=0, description="Runs in the background at once in one process, further ones wait for their turn; 0: this one runs none."
+    )
+    max_queued_runs: int = Field(
+        10_000, ge=0, description="Runs in the background that wait for their turn; further ones are refused with 503."
+    )
+    max_run_attempts: int = Field(
+        3, ge=1, description="How often a run in the background is begun, or gone on with, when its process ends in the middle of it."
+    )
+    max_run_seconds: float = Field(
+        3600, ge=0, description="Seconds that one attempt of a run may take, waiting for a person not counted; 0: no limit."
+    )
+    drain_seconds: float = Field(10, ge=0, description="Seconds that runs and answers have to end after SIGTERM.")
     max_steps_per_run: int = Field(
         10_000, ge=1, description="Steps of one run: components built and tools called, in its loops and the flows it runs too."
     )
     max_flow_depth: int = Field(8, ge=1, description="How deep flows may run each other, the outermost one counted.")
+    max_vertex_builds_to_keep: int = Field(3_000, ge=1, description="Records of built components kept for each flow; the oldest go first.")
+    max_vertex_builds_per_vertex: int = Field(50, ge=1, description="Records of built components kept for each component of a flow.")
+    max_transactions_to_keep: int = Field(3_000, ge=1, description="Records of what went in and out of components, kept for each flow.")
+    run_results_hours: float = Field(
+        24, ge=0, description="Hours that the outputs of a run in the background stay readable with their types after its end."
+    )
+    task_after_seconds: float = Field(
+        5, gt=0, description="Seconds after which a call of an MCP tool becomes a task, for clients that know tasks."
+    )
+    answer_after_seconds: float = Field(
+        50, ge=0, description="Seconds after which a call of an MCP tool is told its run's id, for clients without tasks; 0: it waits on."
+    )
+    heartbeat_seconds: float = Field(
+        15, ge=0, description="Seconds of silence after which a client that follows a call's progress gets a sign of life; 0: none."
+    )
+    question_seconds: float = Field(
+        600, gt=0, description="Seconds that the person at an MCP client has to answer a question on the call that brought it."
+    )
     max_upload_megabytes: int = Field(1024, ge=1, description="Largest file that can be uploaded, in megabytes.")
+    max_files_megabytes_per_user: int = Field(10_240, ge=1, description="What the files of one user may take in all, in megabytes.")
+    max_json_megabytes: int = Field(16, ge=1, le=256, description="Largest JSON body of a request, in megabytes.")
     variables_to_get_from_environment: Names = Field(
         default_factory=lambda: list(KEY_NAMES),
         description="Names, with commas between, of environment variables that flows may read when no stored "
@@ -195,6 +245,16 @@ class Settings(BaseSettings):
         [],
         description="Whole command lines, with semicolons between, of MCP servers that flows may start; by default none.",
     )
+    max_resource_megabytes: int = Field(
+        10, ge=1, description="Largest file, in megabytes, that an MCP client reads as a resource; larger ones are downloaded over REST."
+    )
+    calls_per_minute_per_key: int = Field(
+        60_000, ge=0, description="Calls of flows a minute that one credential may make, over MCP and REST together; 0: no limit."
+    )
+    calls_per_minute_per_tool: int = Field(0, ge=0, description="Calls a minute that one credential may make of any one flow; 0: no limit.")
+    max_running_calls_per_key: int = Field(
+        128, ge=0, description="Calls of flows that one credential may have going on at once; 0: no limit."
+    )
     max_answer_megabytes: int = Field(50, ge=1, description="Largest answer, unpacked and in megabytes, that one call of a flow may bring.")
     allowed_databases: Names = Field(
         [],
@@ -203,18 +263,31 @@ class Settings(BaseSettings):
     )
     store_environment_variables: bool = Field(
         False,
-        description="At each login, keep the listed environment variables as credentials of the user who has none of the name.",
+        description="At each start and login, keep the listed environment variables as credentials of users who have none of the name.",
     )
     access_log: bool = Field(False, description="Log a line for each request, with keys in addresses taken out.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda value: str(value).lower())] = Field(
         "info", description="Least level that is logged: debug, info, warning or error."
     )
+    log_buffer_lines: int = Field(
+        0, ge=0, le=1_000_000, description="Newest log lines kept in memory, which superusers read under /logs; 0 keeps none."
+    )
+    metrics: Literal["off", "private", "public"] = Field(
+        "private",
+        description="Prometheus metrics under /metrics, for superusers and on loopback this machine (private), or for all (public).",
+    )
+    otlp_endpoint: Annotated[str | None, Maybe] = Field(
+        None, description="Base address of an OpenTelemetry collector (OTLP over HTTP) that gets traces of runs. Needs the extra otel."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Shape of log lines: text or json, always one line each.")
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        if self.workers > 1:
-            raise ValueError("workers: only 1 process is possible so far; leave HEADWATER_WORKERS unset or set it to 1")
+        if self.workers > 1 and not self.resolved_database_url.startswith("postgres"):
+            raise ValueError(
+                "workers: more than 1 process needs PostgreSQL, by which they tell each other what happens; SQLite has no such way and "
+                "one writer. Set HEADWATER_DATABASE_URL to a postgresql:// address, or HEADWATER_WORKERS to 1"
+            )
         if self.superuser_password is not None and not self.superuser_password.get_secret_value():
             raise ValueError("superuser_password: it is empty; set a password or leave the setting out to have one made up")
         if self.anonymous_access and not self.auto_login:
@@ -260,12 +333,22 @@ class Settings(BaseSettings):
         return is_loopback(self.host.lower())
 
     @property
+    def has_known_address(self) -> bool:
+        """Whether clients know the server by an address that OAuth tokens can be made out to."""
+        return self.public_url is not None or self.is_local
+
+    @property
     def base_url(self) -> str:
         """The address people and clients are told, without a slash at its end."""
         if self.public_url is not None:
             return self.public_url.rstrip("/")
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
         return f"http://{host}:{self.port}"
+
+    @property
+    def public_prefix(self) -> str:
+        """The path of the public address, "/tools" for example; empty when there is none."""
+        return urlsplit(self.public_url or "").path.rstrip("/")
 
     @property
     def is_public_url_https(self) -> bool:
@@ -311,7 +394,7 @@ def _check_names(names: Mapping[str, str], values: Mapping[str, str]) -> list[st
     aliases = {LANGFLOW_PREFIX + name for name in LANGFLOW_NAMES.values()}
     remarks = []
     for name, place in names.items():
-        if name.upper().startswith(PREFIX) and name not in known:
+        if name.upper().startswith(PREFIX) and name not in known and name not in FOR_CLIENTS:
             raise SettingsProblem(f"{name} in {place} is not a setting.{_nearest(name.upper(), known)} README lists them all.")
         if name.startswith(LANGFLOW_PREFIX) and name not in aliases:
             allowed = _KEPT.get(name.removeprefix(LANGFLOW_PREFIX))

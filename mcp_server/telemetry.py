@@ -1,4 +1,4 @@
-"""Logging: one line an entry, in text or JSON, with API keys and tokens taken out."""
+"""Logging: one line an entry, in text or JSON, with the ids of request and run, and with API keys and tokens taken out."""
 
 import json
 import logging
@@ -7,6 +7,9 @@ import sys
 import time
 from typing import Literal
 from urllib.parse import unquote_plus
+
+from mcp_server.request_identity import request_id
+from projects.runs.observers import current_run
 
 _QUERY_PAIR = re.compile(r"(?<=[?&])([^=&\s\"']+)=[^&\s\"']*")
 _SECRET_NAMES = frozenset({"x-api-key", "api_key", "access_token", "refresh_token", "token", "password"})
@@ -34,12 +37,25 @@ def _one_line(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", escaped)[:LINE_LIMIT]
 
 
+def plain_line(record: logging.LogRecord) -> str:
+    """The entry as one line without its time: level, logger, message, the ids of request and run, and what kind of error it was."""
+    line = f"{record.levelname:<7} {record.name}: {_one_line(redact(record.getMessage()))}"
+    if record.exc_info and record.exc_info[0] is not None:
+        line += f" ({record.exc_info[0].__name__})"
+    ids = [f"{name}={value}" for name, value in _ids() if value]
+    return f"{line} [{' '.join(ids)}]" if ids else line
+
+
+def _ids() -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("request_id", request_id.get()), ("run_id", current_run.get())
+
+
 class _TextFormatter(logging.Formatter):
     """For a terminal: a message's own line breaks are escaped, a stack trace keeps its lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = f"{moment} {record.levelname:<7} {record.name}: {_one_line(redact(record.getMessage()))}"
+        line = f"{moment} {plain_line(record)}"
         if record.exc_info:
             line += "\n" + redact(self.formatException(record.exc_info))[:LINE_LIMIT]
         return line
@@ -55,6 +71,7 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": redact(record.getMessage())[:LINE_LIMIT],
+            **{name: value for name, value in _ids() if value},
         }
         if record.exc_info:
             entry["exception"] = redact(self.formatException(record.exc_info))[:LINE_LIMIT]

@@ -2,32 +2,32 @@
 
 import logging
 from collections.abc import Mapping
-from time import monotonic
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
+from mcp_types import CallToolRequestParams, PaginatedRequestParams
 from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import Request
 
-from mcp_server.content import content_of
+from mcp_server.elicitation import check_shape
 from mcp_server.errors import printable, protocol_error, tool_failure_text, unknown_tool
-from mcp_server.middleware import request_id
+from mcp_server.long_calls import Call, CallLimits, come_back, follow, resume
+from mcp_server.pagination import page_of
+from mcp_server.progress import progress_of
+from mcp_server.request_identity import request_id
+from mcp_server.results import GET_RUN, failure
 from mcp_server.visit import visit_of
 from projects.engine.context import DEPTH_HEADER
-from projects.engine.events import MessageAdded, OnEvent, RunEvent, RunStarted, TokenAdded, VertexFinished, ignore
-from projects.errors import HeadwaterError, NotFound
+from projects.engine.events import ignore
+from projects.errors import HeadwaterError, InvalidInput, NotFound
 from projects.tools import Tool
 
 logger = logging.getLogger(__name__)
 
 EXCLUDED_FLOWS_KEY = "langflow.org/excluded-flows"
-RUN_ID_KEY = "headwater/run-id"
-SESSION_ID_KEY = "headwater/session-id"
 
-_SECONDS_BETWEEN_TEXTS = 0.25
-_TEXT_SHOWN = 500
+PAGE_SIZE = 200
 
 _VARIABLE_HEADER = b"x-langflow-global-var-"
 
@@ -35,116 +35,146 @@ Context = ServerRequestContext[Any, Request]
 
 
 async def list_tools(ctx: Context, params: PaginatedRequestParams) -> dict[str, Any]:
-    """Every tool on one page, in the order of the kept map that calls are answered from."""
-    if params.cursor is not None:
-        raise MCPError(INVALID_PARAMS, "Unknown cursor: all tools are on the first page.")
+    """In the order of the kept map that calls are answered from, which is that of the flows' ids."""
     visit = visit_of(ctx)
     try:
         kept = await visit.services.tools.tool_map(visit.caller, visit.project_id)
     except HeadwaterError as error:
         raise protocol_error(error) from error
-    result: dict[str, Any] = {"resultType": "complete", "tools": [_wire_tool(tool) for tool in kept.tools.values()]}
+    listed = tuple(kept.tools.values())
+    chosen, following = page_of(listed, kind="tools", cursor=params.cursor, size=PAGE_SIZE, key=lambda tool: tool.flow_id)
+    result: dict[str, Any] = {"resultType": "complete", "tools": [_wire_tool(tool) for tool in chosen]}
+    if following is not None:
+        result["nextCursor"] = following
     if kept.excluded and visit.project_id is not None:
         result["_meta"] = {EXCLUDED_FLOWS_KEY: [{"id": id, "reason": reason} for id, reason in kept.excluded.items()]}
     return result
 
 
-async def call_tool(ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
-    return await run_tool(ctx, params.name, params.arguments or {})
+class ToolCalls:
+    """tools/list and tools/call with what a process allows calls; one for every project of a server."""
+
+    def __init__(self, limits: CallLimits | None = None) -> None:
+        self._limits = limits or CallLimits()
+
+    async def list_tools(self, ctx: Context, params: PaginatedRequestParams) -> dict[str, Any]:
+        result = await list_tools(ctx, params)
+        if "nextCursor" not in result and self._limits.answer_after and await _may_outlast_calls(ctx):
+            result["tools"].append(_GET_RUN)
+        return result
+
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
+        raw = ctx.params or {}
+        return await self.run_tool(ctx, params.name, params.arguments or {}, raw.get("inputResponses"), params.request_state)
+
+    async def run_tool(
+        self, ctx: Context, name: str, arguments: Mapping[str, Any], responses: Any = None, state: str | None = None
+    ) -> dict[str, Any]:
+        """Run the flow behind a tool's name, or go on with the run of an earlier call.
+
+        What is wrong with the call is told to the model; an unknown name and a bad `requestState` are protocol errors.
+        """
+        if unsendable := _unsendable_argument(arguments):
+            return failure(f"Tool {printable(name)!r} was not run: {unsendable}")
+        call = Call(ctx, name, arguments, self._limits, progress_of(ctx))
+        visit = call.visit
+        try:
+            if responses is not None:
+                call.responses = _checked_responses(responses)
+            if state is not None:
+                return await resume(call, state)
+            if name == GET_RUN:
+                return await _get_run(call)
+            tool, invocation = await visit.services.tools.prepare_call(
+                visit.caller,
+                visit.project_id,
+                name,
+                arguments,
+                request_variables=_request_variables(ctx.request),
+                depth=_depth(ctx.request),
+            )
+            call.tool = tool
+            on_event = ignore if call.progress is None else call.progress.tell
+            handle = await visit.services.invocations.open(visit.caller, tool.prepared, invocation, on_event=on_event)
+            return await follow(call, handle, invocation.session_id or "")
+        except MCPError:
+            raise
+        except NotFound as error:
+            if error.kind == "tool":
+                raise unknown_tool(name) from None
+            return failure(tool_failure_text(name, error))
+        except HeadwaterError as error:
+            return failure(tool_failure_text(name, error))
+        except Exception:
+            # A boundary: one call. The model learns that it failed and where to look, never what the inside looks like.
+            logger.exception("Tool %r of project %s failed unexpectedly", printable(name), visit.project_id)
+            reference = f" (reference {id})" if (id := request_id.get()) else ""
+            return failure(f"Error in tool {printable(name)!r}: the server failed unexpectedly{reference}.")
 
 
-async def run_tool(ctx: Context, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the flow behind a tool's name. What is wrong with the call is told to the model; only an unknown name is a protocol error."""
-    visit = visit_of(ctx)
-    if unsendable := _unsendable_argument(arguments):
-        return _failure(f"Tool {printable(name)!r} was not run: {unsendable}")
+def _checked_responses(responses: Any) -> dict[str, Any]:
     try:
-        result = await visit.services.tools.call_tool(
-            visit.caller,
-            visit.project_id,
-            name,
-            arguments,
-            request_variables=_request_variables(ctx.request),
-            depth=_depth(ctx.request),
-            on_event=_progress(ctx),
-        )
-    except NotFound as error:
-        if error.kind == "tool":
-            raise unknown_tool(name) from None
-        return _failure(tool_failure_text(name, error))
-    except HeadwaterError as error:
-        return _failure(tool_failure_text(name, error))
-    except Exception:
-        # A boundary: one call. The model learns that it failed and where to look, never what the inside looks like.
-        logger.exception("Tool %r of project %s failed unexpectedly", printable(name), visit.project_id)
-        reference = f" (reference {id})" if (id := request_id.get()) else ""
-        return _failure(f"Error in tool {printable(name)!r}: the server failed unexpectedly{reference}.")
-    return {
-        "resultType": "complete",
-        "content": content_of(result.outputs),
-        "isError": False,
-        "_meta": {RUN_ID_KEY: result.run_id, SESSION_ID_KEY: result.session_id},
-    }
+        return dict(check_shape(responses))
+    except InvalidInput as error:
+        raise protocol_error(error) from None
 
 
-def _failure(text: str) -> dict[str, Any]:
-    return {"resultType": "complete", "content": [{"type": "text", "text": text}], "isError": True}
+_GET_RUN: Mapping[str, Any] = {
+    "name": GET_RUN,
+    "title": "Get run",
+    "description": (
+        "The result of a run that an earlier call left still running or waiting for a person. Waits a while for it; call it again as long "
+        "as the run goes on."
+    ),
+    "inputSchema": {
+        "type": "object",
+        "properties": {"run_id": {"type": "string", "title": "Run", "description": "The run id that the earlier call gave."}},
+        "required": ["run_id"],
+        "additionalProperties": False,
+    },
+    "annotations": {"title": "Get run", "readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
+}
+
+
+async def _may_outlast_calls(ctx: Context) -> bool:
+    """Whether `get_run` is of use here. Flows that only compute end long before a call's time, and lists should be short."""
+    visit = visit_of(ctx)
+    kept = await visit.services.tools.tool_map(visit.caller, visit.project_id)
+    return any(tool.may_take_long for tool in kept.tools.values())
+
+
+async def _get_run(call: Call) -> dict[str, Any]:
+    """What became of a run of this caller in this project; any other id is unknown."""
+    visit, run_id = call.visit, call.arguments.get("run_id")
+    if not isinstance(run_id, str) or call.arguments.keys() != {"run_id"}:
+        return failure(f"Tool {GET_RUN!r} was not run: it takes one argument, run_id, the text that the earlier call gave.")
+    unknown = f"Tool {GET_RUN!r}: there is no run {printable(run_id)!r} of yours in this project."
+    try:
+        run = await visit.services.runs.get(visit.caller, run_id)
+    except NotFound:
+        return failure(unknown)
+    if visit.project_id is not None and run.project_id != visit.project_id:
+        return failure(unknown)
+    return await come_back(call, run)
 
 
 def _wire_tool(tool: Tool) -> dict[str, Any]:
-    return {
+    hints = tool.hints
+    wire = {
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
         "inputSchema": tool.input_schema,
+        "outputSchema": tool.output_schema,
         "annotations": {
             "title": tool.title,
-            "readOnlyHint": not tool.writes_world,
-            "destructiveHint": tool.writes_world,
-            "openWorldHint": tool.reads_world or tool.writes_world,
+            "readOnlyHint": hints.is_read_only,
+            "destructiveHint": hints.is_destructive,
+            "idempotentHint": hints.is_idempotent,
+            "openWorldHint": hints.is_open_world,
         },
     }
-
-
-def _progress(ctx: Context) -> OnEvent:
-    """Vertices finished of vertices to run, and between them an agent's tools and its text; only for a client that gave a token."""
-    match ctx.params:
-        case {"_meta": {"progressToken": str() | int() as token}} if not isinstance(token, bool):
-            pass
-        case _:
-            return ignore
-    told = total = between = 0
-    said_at = 0.0
-    text = ""
-
-    async def tell_between(message: str) -> None:
-        """Something happened inside a vertex: each time a smaller part of the way to the next whole number, for it must always grow."""
-        nonlocal between
-        between += 1
-        await ctx.session.report_progress(told + between / (between + 1), total, message)
-
-    async def tell(event: RunEvent) -> None:
-        nonlocal told, total, between, said_at, text
-        match event:
-            case RunStarted(to_run=to_run):
-                total = len(to_run)
-                await ctx.session.report_progress(0, total)
-            case VertexFinished(result=result, finished=finished, total=to_run) if finished > told:
-                told, total, between = finished, to_run, 0  # vertices run side by side: a late one must not make the count fall
-                await ctx.session.report_progress(finished, to_run, result.display_name)
-            case VertexFinished(result=result):
-                await tell_between(result.display_name)  # an agent's tool, or a step of a loop
-            case MessageAdded(message=message) if message.state == "partial":
-                text = message.text
-            case TokenAdded(chunk=chunk):
-                text = (text + chunk)[-_TEXT_SHOWN:]
-                if monotonic() - said_at >= _SECONDS_BETWEEN_TEXTS:
-                    said_at = monotonic()
-                    await tell_between(text)
-            case _:
-                pass
-
-    return tell
+    return wire | {"icons": tool.icons} if tool.icons else wire
 
 
 def _request_variables(request: Request | None) -> dict[str, str]:

@@ -25,15 +25,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp_server.admission import Admission
 from mcp_server.authentication import AccessPolicy, authenticate, refuse_foreign_origin
-from mcp_server.changes import ToolChanges
+from mcp_server.changes import ListChanges
 from mcp_server.errors import http_response
+from mcp_server.long_calls import CallLimits
 from mcp_server.middleware import MEBIBYTE
-from mcp_server.places import Places
+from mcp_server.places import RETRY_AFTER_SECONDS, Places
 from mcp_server.server import build_server
 from mcp_server.visit import SCOPE_KEY, Visit
 from projects.access.caller import Caller
-from projects.errors import FieldProblem, HeadwaterError, InvalidInput, NotFound
+from projects.errors import FieldProblem, HeadwaterError, InvalidInput
 from projects.services import ProjectServices
 
 logger = logging.getLogger(__name__)
@@ -58,12 +60,24 @@ class McpLimits:
 class McpTransports:
     """Every MCP address of the process. `run()` must be entered in the top application's lifespan, once."""
 
-    def __init__(self, policy: AccessPolicy, limits: McpLimits | None = None, *, version: str = "0") -> None:
+    def __init__(
+        self,
+        policy: AccessPolicy,
+        admission: Admission,
+        limits: McpLimits | None = None,
+        *,
+        version: str = "0",
+        prefix: str = "",
+        calls: CallLimits | None = None,
+    ) -> None:
+        """`prefix` is the path, "/tools" for example, under which clients know this server behind their proxy."""
         self._policy = policy
+        self._admission = admission
+        self._prefix = prefix
         self._limits = limits or McpLimits()
         self._streams = Places(self._limits.max_streams, self._limits.max_streams_per_caller)
-        self._changes = ToolChanges(self._streams)
-        self._server = build_server(version, changes=self._changes)
+        self._changes = ListChanges(self._streams)
+        self._server = build_server(version, changes=self._changes, limits=calls)
         # No `security_settings`: Host is checked for every route by the middleware, Origin by the doors, both more strictly.
         # `json_response` stays off: with it a client that leaves no longer cancels its call, and progress is dropped.
         self._manager = _SessionManager(
@@ -112,19 +126,33 @@ class McpTransports:
                 raise
             opened.set_exception(error)
 
+    @property
+    def open_streams(self) -> Places:
+        """How many legacy SSE connections and listening streams there are."""
+        return self._streams
+
+    def has_session(self, id: str) -> bool:
+        """Whether a session of an older revision lives in this process."""
+        return id in self._manager._server_instances  # the SDK has no public way to ask, here and below
+
+    def has_stream(self, id: str) -> bool:
+        """The same for the session of a legacy SSE connection."""
+        return any(known.hex == id.replace("-", "") for known in self._sse._read_stream_writers)
+
     def close_streams(self) -> None:
         """End the listening streams in order; a server that stops calls this first, or it would wait for them."""
         self._changes.close()
 
     def _door(self, app: ASGIApp, *methods: str) -> "_Door":
-        return _Door(app, frozenset(methods), self._policy, self._limits.write_timeout_seconds)
+        return _Door(app, frozenset(methods), self._policy, self._admission, self._limits.write_timeout_seconds)
 
     async def _serve_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One legacy SSE connection, to its end."""
         visit: Visit = scope[SCOPE_KEY]
-        # The SDK tells the client `root_path` + "/" as the address for its messages.
+        # The SDK tells the client `root_path` + "/" as the address for its messages: a path alone, so that behind a TLS proxy the
+        # client keeps the scheme and the host that it came by.
         address = GLOBAL_PATH if visit.project_id is None else PROJECT_PATH.format(project_id=visit.project_id)
-        scope = {**scope, "root_path": scope.get("root_path", "").rstrip("/") + address}
+        scope = {**scope, "root_path": (scope.get("root_path", "").rstrip("/") or self._prefix) + address}
         try:
             self._streams.require_one(visit.caller)
         except HeadwaterError as error:
@@ -135,7 +163,9 @@ class McpTransports:
                 await self._server.run(incoming, outgoing, self._server.create_initialization_options())
 
 
-async def serve_stdio(services: ProjectServices, caller: Caller, project_id: str, *, version: str = "0") -> None:
+async def serve_stdio(
+    services: ProjectServices, caller: Caller, project_id: str, *, version: str = "0", calls: CallLimits | None = None
+) -> None:
     """Serve one project on this process's stdin and stdout until the client closes them."""
     project = await services.projects.get(caller, project_id)
     visit = Visit(services, caller, project.id, project.name, project.description or "")
@@ -144,7 +174,7 @@ async def serve_stdio(services: ProjectServices, caller: Caller, project_id: str
     async def one_visit(server: Server[Any]) -> AsyncIterator[Visit]:
         yield visit
 
-    server = build_server(version, lifespan=one_visit)
+    server = build_server(version, lifespan=one_visit, limits=calls)
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
@@ -152,10 +182,13 @@ async def serve_stdio(services: ProjectServices, caller: Caller, project_id: str
 class _Door:
     """What is settled before the SDK reads a message: the method, the page's origin, the caller, and that the project is theirs."""
 
-    def __init__(self, app: ASGIApp, methods: frozenset[str], policy: AccessPolicy, write_timeout_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, methods: frozenset[str], policy: AccessPolicy, admission: Admission, write_timeout_seconds: float
+    ) -> None:
         self._app = app
         self._methods = methods
         self._policy = policy
+        self._admission = admission
         self._write_timeout_seconds = write_timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,7 +201,7 @@ class _Door:
             await Response()(scope, receive, send)
             return
         try:
-            visit = await _visit(scope, self._policy)
+            visit = await _visit(scope, self._policy, self._admission)
         except HeadwaterError as error:
             await http_response(error)(scope, receive, send)
             return
@@ -180,17 +213,14 @@ class _Door:
         await _PatientSend(send, self._write_timeout_seconds).run(self._app, scope, receive)
 
 
-async def _visit(scope: Scope, policy: AccessPolicy) -> Visit:
+async def _visit(scope: Scope, policy: AccessPolicy, admission: Admission) -> Visit:
     refuse_foreign_origin(scope, policy)
     services: ProjectServices = scope["app"].state.services
-    caller = await authenticate(HTTPConnection(scope), services, policy)
     given: str | None = scope["path_params"].get("project_id")
     if given is None:
-        return Visit(services, caller)
+        return Visit(services, await authenticate(HTTPConnection(scope), services, policy))
     project_id = given if _CANONICAL_ID.fullmatch(given) else _parsed_id(given)
-    project = (await services.tools.tool_map(caller, project_id)).project
-    if project is None:
-        raise NotFound("project", project_id)
+    caller, project = await admission.admit(scope, services, project_id)
     return Visit(services, caller, project.id, project.name, project.description or "")
 
 
@@ -225,6 +255,9 @@ class _PatientSend:
             logger.info("A client of %s stopped reading its stream and was let go", scope["path"])
 
     async def _send_in_time(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 503:
+            # The SDK's answer to one session too many says nothing of when there may be room.
+            message = {**message, "headers": [*message["headers"], (b"retry-after", str(RETRY_AFTER_SECONDS).encode())]}
         if not message.get("more_body"):
             await self._send(message)
             return

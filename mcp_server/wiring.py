@@ -3,18 +3,20 @@
 Above: the command line and `app.py`. Below: `projects` and, only here in this folder, `storage`.
 """
 
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from pydantic import ValidationError
 
 from mcp_server import running_processes
-from mcp_server.first_start import FirstStart, make_first_things
+from mcp_server.first_start import FirstStart, give_everybody_the_environment, make_first_things
 from mcp_server.settings import SECRET_KEY_FILE, Settings, SettingsProblem
 from projects.access.accounts import AccessSettings, AccountService
 from projects.access.api_keys import ApiKeyService
+from projects.access.project_access import ProjectAccessService
+from projects.builds import BuildService
 from projects.components.registry import load_registry
 from projects.default_project import DefaultProject
 from projects.errors import InvalidInput, Unavailable
@@ -23,6 +25,8 @@ from projects.flow_reports import ReportService
 from projects.flows.flow import FlowChanged
 from projects.flows.library import FlowLibrary
 from projects.flows.prepared import FlowCache
+from projects.guests import GuestRules
+from projects.installs import InstallKeys
 from projects.invocation import InvocationService, RunSettings
 from projects.knowledge import KnowledgeService
 from projects.lifecycle import ProjectService
@@ -32,19 +36,33 @@ from projects.monitoring import MonitoringService
 from projects.outgoing.clients import GuardedHttp
 from projects.outgoing.guard import Guard
 from projects.outgoing.tool_servers import ToolServers
+from projects.plugin_content import load_plugin_content
+from projects.prompts import PromptService
+from projects.rate_limits import CallCounter, CallLimits
+from projects.resources import ResourceService
 from projects.run_files import RunFiles
 from projects.run_resources import ModelSource, RunResources
-from projects.runs.events import EventPort, flows_topic
+from projects.runs.events import QUEUE_TOPIC, EventPort, files_topic, flows_topic
+from projects.runs.housekeeping import Retention, RunHousekeeping
+from projects.runs.idempotency import KeyedRuns
+from projects.runs.live import LiveRuns
+from projects.runs.observers import RunObservers
+from projects.runs.other_processes import OtherProcesses, follow_others
+from projects.runs.queue import QueueLimits, RunQueue
+from projects.runs.service import RunService
+from projects.runs.waiting import WaitingRuns
+from projects.secret_rotation import encrypt_anew
 from projects.services import ProjectServices
 from projects.sql_queries import SqlQueries
 from projects.tools import ToolService
+from projects.unused_files import UnusedFiles
 from projects.variables import VariableService
 from storage import migrate as storage_migrate
 from storage.blobs.local_disk import LocalDisk
 from storage.database import Database, DatabaseSettings, DatabaseUnavailable
-from storage.encryption import SecretBox, load_or_create_secret
+from storage.encryption import SecretBox, load_or_create_secrets, new_secret, replace_secrets
+from storage.notifications import Notifications
 from storage.run_writer import RunWriter
-from storage.runs import RunRepository
 
 FILES_FOLDER = "files"
 MODELS_FOLDER = "models"
@@ -71,66 +89,120 @@ async def migrate(settings: Settings) -> bool:
         return await storage_migrate.upgrade(database_settings(settings))
 
 
+async def rotate_secret_key(settings: Settings) -> int:
+    """Encrypt everything that is kept anew, under a new key; how many values that were. Every login ends with the old key.
+
+    A key of the data folder is replaced here, and at every moment in between the file holds what is needed to read everything. A key
+    that a setting gives is replaced by whoever sets it: what the former ones encrypted is then brought to the present one.
+    """
+    _prepare_folder(settings)
+    keys = _secret_keys(settings)
+    path = settings.data_dir / SECRET_KEY_FILE
+    if settings.secret_key is None:
+        if running_processes.is_anyone_alive(settings.data_dir):
+            raise SettingsProblem(f"A server runs on {settings.data_dir} and knows only the present key: stop it first.")
+        keys = [new_secret(), *keys]
+        replace_secrets(path, keys)
+    elif not settings.older_secret_keys:
+        raise SettingsProblem(
+            "The secret key is a setting: put a new one into HEADWATER_SECRET_KEY and the old one into HEADWATER_OLDER_SECRET_KEYS first."
+        )
+    await migrate(settings)
+    with _explained():
+        async with Database(database_settings(settings)) as database:
+            count = await encrypt_anew(database, SecretBox(keys[0], older_keys=keys[1:]))
+    if settings.secret_key is None:
+        replace_secrets(path, keys[:1])
+    return count
+
+
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, on_first_start: Callable[[FirstStart], None] | None = None
+    settings: Settings, *, on_first_start: Callable[[FirstStart], None] | None = None, takes_runs: bool = True
 ) -> AsyncIterator[ProjectServices]:
     """Everything the faces need, on a database of the newest shape, with what dead processes left behind settled.
 
     The first user and the first project are there. `on_first_start` is told when they were made now, with an API key made for it.
+    Without `takes_runs` runs that wait for their turn are left to other processes.
     """
     await migrate(settings)
-    secret_key = _secret_key(settings)
+    secret_keys = _secret_keys(settings)
     at = database_settings(settings)
     run_settings = RunSettings(
         environment=settings.environment_for_flows,
         max_running=settings.max_running_runs,
         max_steps=settings.max_steps_per_run,
         max_depth=settings.max_flow_depth,
+        max_seconds=settings.max_run_seconds,
     )
     async with AsyncExitStack() as stack:
         stack.enter_context(_explained())
         database = await stack.enter_async_context(Database(at))
         stack.enter_context(running_processes.announced(settings.data_dir, run_settings.process_id))
-        await _settle_what_was_left_behind(database, settings, run_settings.process_id)
+        running_processes.forget_the_dead(settings.data_dir)
         writer = await stack.enter_async_context(RunWriter(at))
         models = await stack.enter_async_context(ModelRegistry(model_settings(settings), Guard(settings.allowed_addresses)))
-        services = _build(settings, database, writer, run_settings, secret_key, models)
+        events = EventPort()
+        others = await _other_processes(stack, at, run_settings.process_id, events)
+        queue = _queue(settings, database, run_settings.process_id, events, others, takes_runs=takes_runs)
+        await queue.recover()
+        files = _files(settings, database, events)
+        unused_files = await stack.enter_async_context(UnusedFiles(files))
+        services = _build(settings, database, writer, run_settings, secret_keys, models, files, unused_files, events, queue)
+        if others is not None:
+            following = asyncio.create_task(follow_others(run_settings.process_id, events, services.invocations.stop, queue))
+            stack.push_async_callback(_end, following)
         await stack.enter_async_context(services.invocations)
+        await stack.enter_async_context(services.builds)
+        await stack.enter_async_context(services.run_housekeeping)
         first = await make_first_things(services, settings, with_api_key=on_first_start is not None)
         if first is not None and on_first_start is not None:
             on_first_start(first)
+        if settings.store_environment_variables:
+            await give_everybody_the_environment(services)
         yield services
 
 
 def _build(
-    settings: Settings, database: Database, writer: RunWriter, run_settings: RunSettings, secret_key: str, models: ModelRegistry
+    settings: Settings,
+    database: Database,
+    writer: RunWriter,
+    run_settings: RunSettings,
+    secret_keys: Sequence[str],
+    models: ModelRegistry,
+    files: FileService,
+    unused_files: UnusedFiles,
+    events: EventPort,
+    queue: RunQueue,
 ) -> ProjectServices:
-    secret_box = SecretBox(secret_key)
+    secret_box = SecretBox(secret_keys[0], older_keys=secret_keys[1:])
     default_project = DefaultProject(name=settings.first_project_name)
-    events = EventPort()
     registry = load_registry()
 
     def tell(change: FlowChanged) -> None:
         events.publish(flows_topic(change.owner_id), change)
+        if change.kind == "deleted":
+            unused_files.sweep_soon()
 
     access = AccessSettings(
-        secret_key=secret_key,
+        secret_key=secret_keys[0],
         access_token_seconds=settings.access_token_expire_seconds,
         refresh_token_seconds=settings.refresh_token_expire_seconds,
         signup_is_open=settings.enable_signup,
         new_user_is_active=settings.new_user_is_active,
     )
-    projects = ProjectService(database, tell, default_project=default_project, secret_box=secret_box)
+    projects = ProjectService(
+        database, tell, default_project=default_project, secret_box=secret_box, has_known_address=settings.has_known_address
+    )
     library = FlowLibrary(database, tell, default_project=default_project)
     prepared = FlowCache(database, library, registry)
     to_import = settings.environment_for_flows if settings.store_environment_variables else {}
     variables = VariableService(database, secret_box, environment=to_import)
     messages = MessageService(database)
-    files = FileService(
-        database, LocalDisk(settings.data_dir / FILES_FOLDER), FileLimits(file_bytes=settings.max_upload_megabytes * 1024 * 1024)
-    )
     resources = _resources(settings, models=models, files=files, knowledge=KnowledgeService(database, messages))
+    waiting = WaitingRuns(database, secret_box, process_id=run_settings.process_id)
+    live = LiveRuns()
+    observers = RunObservers()
     invocations = InvocationService(
         flows=prepared,
         messages=messages,
@@ -139,10 +211,23 @@ def _build(
         events=events,
         resources=resources,
         settings=run_settings,
+        waiting=waiting,
+        live=live,
+        keyed=KeyedRuns(database),
+        queue=queue,
+        calls=CallCounter(
+            CallLimits(settings.calls_per_minute_per_key, settings.calls_per_minute_per_tool, settings.max_running_calls_per_key)
+        ),
+        observers=observers,
     )
+    guests = GuestRules(variables, models)
+    tools = ToolService(database=database, projects=projects, library=library, flows=prepared, invocations=invocations, guests=guests)
+    content = load_plugin_content()
     return ProjectServices(
-        accounts=AccountService(database, access),
-        api_keys=ApiKeyService(database, writer),
+        accounts=AccountService(database, access, on_removed=unused_files.sweep_soon),
+        api_keys=(api_keys := ApiKeyService(database, writer)),
+        installs=InstallKeys(api_keys),
+        project_access=ProjectAccessService(database, secret_box),
         projects=projects,
         flows=library,
         reports=ReportService(library, registry, variables, files, environment=run_settings.environment, models=resources.models),
@@ -153,11 +238,54 @@ def _build(
         messages=messages,
         monitoring=MonitoringService(database),
         invocations=invocations,
-        tools=ToolService(database=database, projects=projects, library=library, flows=prepared, invocations=invocations),
+        builds=BuildService(
+            invocations=invocations,
+            library=library,
+            flows=prepared,
+            registry=registry,
+            guests=guests,
+            messages=messages,
+            public_builds_per_minute=settings.public_builds_per_minute,
+        ),
+        runs=RunService(database, live, invocations.settle_expired),
+        observers=observers,
+        run_housekeeping=RunHousekeeping(
+            database,
+            invocations,
+            waiting.list_expired,
+            process_id=run_settings.process_id,
+            retention=Retention(
+                vertex_builds=settings.max_vertex_builds_to_keep,
+                vertex_builds_per_vertex=settings.max_vertex_builds_per_vertex,
+                transactions=settings.max_transactions_to_keep,
+                results=timedelta(hours=settings.run_results_hours),
+            ),
+        ),
+        tools=tools,
+        resources=ResourceService(
+            database,
+            files=files,
+            messages=messages,
+            tools=tools,
+            content=content,
+            limit_bytes=settings.max_resource_megabytes * 1_000_000,
+        ),
+        prompts=PromptService(projects=projects, library=library, tools=tools, messages=messages, content=content),
         events=events,
         registry=registry,
+        secret_box=secret_box,
         is_database_reachable=database.is_reachable,
     )
+
+
+def _files(settings: Settings, database: Database, events: EventPort) -> FileService:
+    def tell(owner_id: str) -> None:
+        events.publish(files_topic(owner_id), owner_id)
+
+    limits = FileLimits(
+        file_bytes=settings.max_upload_megabytes * 1024 * 1024, user_bytes=settings.max_files_megabytes_per_user * 1024 * 1024
+    )
+    return FileService(database, LocalDisk(settings.data_dir / FILES_FOLDER), limits, on_change=tell)
 
 
 def model_settings(settings: Settings) -> ModelSettings:
@@ -212,30 +340,42 @@ def _prepare_folder(settings: Settings) -> None:
         raise SettingsProblem(f"The data folder {settings.data_dir} cannot be made: {error.strerror or error}.") from None
 
 
-def _secret_key(settings: Settings) -> str:
+def _secret_keys(settings: Settings) -> list[str]:
+    """The key that is written with, and those that are still read."""
     if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value()
+        return [settings.secret_key.get_secret_value(), *settings.older_secret_keys]
     path = settings.data_dir / SECRET_KEY_FILE
     try:
-        return load_or_create_secret(path)
+        return [*load_or_create_secrets(path), *settings.older_secret_keys]
     except (OSError, ValueError) as error:
         raise SettingsProblem(f"The secret key in {path} cannot be read: {error}.") from None
 
 
-async def _settle_what_was_left_behind(database: Database, settings: Settings, process_id: str) -> None:
-    """Runs in progress whose process is gone end as `interrupted`; those of a living one, such as a stdio server, go on.
+async def _other_processes(stack: AsyncExitStack, at: DatabaseSettings, process_id: str, events: EventPort) -> Notifications | None:
+    """With PostgreSQL the way to the others on the database; with SQLite they see in it what they have to know."""
+    if at.dialect == "sqlite":
+        return None
+    others = OtherProcesses(process_id, events)
+    notifications = await stack.enter_async_context(Notifications(at, process_id, others.take, others.say_hello))
+    others.begin(notifications)
+    stack.callback(others.end)
+    return notifications
 
-    With PostgreSQL the other processes may be on other machines, so only a lease that is over tells that they are gone.
-    """
-    running_processes.forget_the_dead(settings.data_dir)
-    async with database.transaction() as session:
-        runs = RunRepository(session)
-        owners = await runs.list_lease_owners() if database.dialect == "sqlite" else []
-        dead = running_processes.dead_among(settings.data_dir, (owner for owner in owners if owner != process_id))
-        await runs.interrupt_left_behind(
-            lease_owner=process_id,
-            now=datetime.now(UTC),
-            error=json.dumps({"code": "interrupted", "message": "The server stopped before this run had ended."}),
-            queued_kinds=("webhook", "background"),
-            dead_lease_owners=dead,
-        )
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _queue(
+    settings: Settings, database: Database, process_id: str, events: EventPort, others: Notifications | None, *, takes_runs: bool
+) -> RunQueue:
+    async def dead_among(process_ids: Sequence[str]) -> Sequence[str]:
+        # With PostgreSQL the other processes may be on other machines: there the database knows who is connected.
+        return running_processes.dead_among(settings.data_dir, process_ids) if others is None else await others.dead_among(process_ids)
+
+    def tell_others() -> None:
+        events.publish(QUEUE_TOPIC, "")
+
+    limits = QueueLimits(settings.background_runs, settings.max_queued_runs, settings.max_run_attempts)
+    return RunQueue(database, process_id=process_id, limits=limits, dead_among=dead_among, tell_others=tell_others, is_taking=takes_runs)

@@ -9,9 +9,13 @@ HeadwaterError
 ├── AlreadyExists             a name or id is taken
 ├── Locked                    the object refuses changes until it is unlocked
 ├── Stale                     the caller changed an older version
+├── Conflict                  the object is not in the state that the request needs
+│   ├── StillRunning          the run of an idempotency key goes on elsewhere; with `retry_after_seconds`
+│   └── RunInterrupted        the server stopped before the run finished
 ├── InvalidInput              a value is wrong: names the value and what would be right
 │   ├── ConflictingInput      two values of one request contradict each other
 │   ├── TweaksRefused         protected or undeclared fields
+│   ├── KeyReused             an idempotency key that stands for another request
 │   └── FlowCannotRun         names the nodes that stop the run
 ├── TooLarge                  a body, document or value over its limit
 ├── TooManyRequests           with `retry_after_seconds`
@@ -24,12 +28,14 @@ HeadwaterError
 ├── AddressRefused            an outgoing call to an address that flows may not reach
 ├── LimitReached              too many steps, too deep, too big
 ├── ComponentFailed           a component raised; carries its id and type
+├── PluginFailed              a plugin's own function raised
 ├── RunCancelled              the run was cancelled before it finished
 └── InputRequired             the run waits for a person
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class HeadwaterError(Exception):
@@ -91,12 +97,35 @@ class Locked(HeadwaterError):
 
 
 class Stale(HeadwaterError):
+    """Another version than the caller expected. `modified_by` is a user's id and name."""
+
     code = "stale"
 
-    def __init__(self, message: str, *, expected: str, current: str) -> None:
+    def __init__(
+        self, message: str, *, flow_id: str, expected: int, current: int, modified_by: tuple[str, str], modified_at: datetime
+    ) -> None:
         super().__init__(message)
+        self.flow_id = flow_id
         self.expected = expected
         self.current = current
+        self.modified_by = modified_by
+        self.modified_at = modified_at
+
+
+class Conflict(HeadwaterError):
+    code = "conflict"
+
+
+class StillRunning(Conflict):
+    code = "still_running"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RunInterrupted(Conflict):
+    code = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +147,10 @@ class InvalidInput(HeadwaterError):
 
 class ConflictingInput(InvalidInput):
     code = "conflicting_input"
+
+
+class KeyReused(InvalidInput):
+    code = "idempotency_key_reused"
 
 
 class TweaksRefused(InvalidInput):
@@ -220,6 +253,10 @@ class ComponentFailed(HeadwaterError):
         self.reason = reason
         self.output = output
         self.run_id: str | None = None
+
+
+class PluginFailed(HeadwaterError):
+    code = "plugin_failed"
 
 
 class RunCancelled(HeadwaterError):

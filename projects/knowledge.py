@@ -20,11 +20,14 @@ from typing import Any
 from pydantic_core import from_json
 
 from projects import word_search
+from projects.access.session_spaces import inside
 from projects.engine.context import KnowledgeBaseInfo
 from projects.engine.values import Row, jsonable
 from projects.errors import InvalidInput, LimitReached, NotFound
 from projects.kept_text import check_characters, json_text
+from projects.message_vectors import MessageVectors
 from projects.messages import MessageService
+from projects.models.chat import EmbeddingModel
 from projects.unit_of_work import reading, writing
 from storage.database import Conflict, Database
 from storage.ids import new_id
@@ -38,6 +41,7 @@ MAX_ROWS = 200_000  # of one base
 MAX_DIMENSIONS = 8_192
 MAX_RESULTS = 1_000
 SEARCHED_MESSAGES = 2_000
+EMBEDDED_MESSAGES = 1_000  # the newest ones are searched by meaning
 
 _PAGE = 4_000  # vectors read at once
 _INSERTED_AT_ONCE = 500
@@ -71,9 +75,10 @@ class KnowledgeService:
         self._database = database
         self._messages = messages
         self._limits = limits or KnowledgeLimits()
+        self.message_vectors = MessageVectors(pack=_packed, similarities=similarities)
 
-    def for_run(self, *, owner_id: str, flow_id: str, run_id: str) -> KnowledgeOfRun:
-        return KnowledgeOfRun(self, self._messages, owner_id, flow_id, run_id)
+    def for_run(self, *, owner_id: str, flow_id: str, run_id: str, session_space: str = "") -> KnowledgeOfRun:
+        return KnowledgeOfRun(self, self._messages, owner_id, flow_id, run_id, session_space)
 
     async def list_bases(self, owner_id: str) -> list[str]:
         async with reading(self._database) as session:
@@ -188,14 +193,17 @@ class KnowledgeService:
 
 
 class KnowledgeOfRun:
-    """A `KnowledgeAccess`: the owner's bases, and what was said in the run's flow."""
+    """A `KnowledgeAccess`: the owner's bases, and what was said in the run's flow, as far as the run's session space goes."""
 
-    def __init__(self, service: KnowledgeService, messages: MessageService, owner_id: str, flow_id: str, run_id: str) -> None:
+    def __init__(
+        self, service: KnowledgeService, messages: MessageService, owner_id: str, flow_id: str, run_id: str, session_space: str
+    ) -> None:
         self._service = service
         self._messages = messages
         self._owner_id = owner_id
         self._flow_id = flow_id
         self._run_id = run_id
+        self._session_space = session_space
 
     async def list_bases(self) -> Sequence[str]:
         return await self._service.list_bases(self._owner_id)
@@ -228,12 +236,25 @@ class KnowledgeOfRun:
             self._owner_id, base, query, vector=vector, limit=limit, metadata_filter=metadata_filter, with_vectors=with_vectors
         )
 
-    async def search_messages(self, query: str, *, session_id: str | None, limit: int) -> list[Row]:
+    async def search_messages(
+        self, query: str, *, session_id: str | None, limit: int, embedding: EmbeddingModel | None = None
+    ) -> list[Row]:
+        newest = SEARCHED_MESSAGES if embedding is None else EMBEDDED_MESSAGES
+        space = self._session_space
         found = await self._messages.read_newest(
-            self._owner_id, self._flow_id, limit=SEARCHED_MESSAGES, session_id=session_id, except_run_id=self._run_id
+            self._owner_id,
+            self._flow_id,
+            limit=newest,
+            session_id=None if session_id is None else inside(space, session_id),
+            session_beginning=f"{space}:" if space and session_id is None else "",
+            except_run_id=self._run_id,
         )
         messages = [message for message in found if message.text.strip() and not message.error]
-        scores = await asyncio.to_thread(word_search.score_texts, query, [message.text for message in messages])
+        texts = [message.text for message in messages]
+        if embedding is None:
+            scores = await asyncio.to_thread(word_search.score_texts, query, texts)
+        else:
+            scores = await self._service.message_vectors.scores(self._owner_id, embedding, query, texts)
         best = sorted(range(len(messages)), key=lambda index: (-scores[index], index))
         return [
             {

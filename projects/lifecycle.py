@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from projects.access.caller import Caller
+from projects.access.project_access import SECRET_MASK, SECRET_SETTING, check_auth_settings
 from projects.default_project import DefaultProject, find_project, get_project
 from projects.errors import AlreadyExists, Locked, NotFound
 from projects.flows.flow import check_values
@@ -29,7 +30,6 @@ MAX_DESCRIPTION_LENGTH = 100_000
 
 # Pictographs, arrows and symbols that are shown as pictures, flags, and the marks that turn a character into a picture.
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a\u231b\u23e9-\u23f3\u23f8-\u23fa\ufe0f\u20e3]")
-SECRET_SETTING = "oauth_client_secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Project:
     description: str | None
     parent_id: str | None
     auth_settings: dict[str, Any] | None
+    mcp_settings: dict[str, Any] | None  # what else its MCP server shows: see `prompts.py`
     created_at: datetime
     updated_at: datetime
 
@@ -54,6 +55,7 @@ class Project:
             description=row.description,
             parent_id=row.parent_id,
             auth_settings=None if row.auth_settings is None else from_json(row.auth_settings),
+            mcp_settings=None if row.mcp_settings is None else from_json(row.mcp_settings),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
@@ -70,7 +72,10 @@ class ToolSetting:
 
 
 class ProjectService:
-    """`on_change` hears of every flow that a change of its project moved or deleted."""
+    """`on_change` hears of every flow that a change of its project moved or deleted.
+
+    `has_known_address`: whether clients know this server by an address that OAuth tokens can be made out to.
+    """
 
     def __init__(
         self,
@@ -79,9 +84,11 @@ class ProjectService:
         *,
         default_project: DefaultProject | None = None,
         secret_box: SecretBox | None = None,
+        has_known_address: bool = True,
     ) -> None:
         self._database = database
         self._on_change = on_change
+        self._has_known_address = has_known_address
         self._default_project = default_project or DefaultProject()
         self._secret_box = secret_box
 
@@ -196,7 +203,7 @@ class ProjectService:
         parent_id: str | Unset | None = UNSET,
         auth_settings: Mapping[str, Any] | Unset | None = UNSET,
     ) -> Project:
-        """Raises NotFound (the project, or the new parent), AlreadyExists, InvalidInput."""
+        """Raises NotFound (the project, or the new parent), AlreadyExists, InvalidInput. A secret that `auth_settings` leaves out stays."""
         if name is not UNSET:
             _check_name(name)
         if description is not UNSET:
@@ -215,7 +222,7 @@ class ProjectService:
             if parent_id is not UNSET:
                 row.parent_id = await _checked_parent(session, row, parent_id)
             if settings is not UNSET:
-                row.auth_settings = settings
+                row.auth_settings = settings if settings is None else _with_kept_secret(settings, row.auth_settings)
             row.updated_at = datetime.now(UTC)
             await session.flush()
             return Project.from_row(row)
@@ -223,11 +230,18 @@ class ProjectService:
         return await change_catalogue(self._database, work)
 
     async def set_tools(
-        self, caller: Caller, project_id: str, tools: Sequence[ToolSetting], *, auth_settings: Mapping[str, Any] | None = None
+        self,
+        caller: Caller,
+        project_id: str,
+        tools: Sequence[ToolSetting],
+        *,
+        auth_settings: Mapping[str, Any] | None = None,
+        mcp_settings: Mapping[str, Any] | None = None,
     ) -> int:
         """Set how these flows of the project are tools, and, unless None, how callers prove themselves; how many flows were named.
 
-        A secret that `auth_settings` leaves out stays. Raises NotFound, Locked (a locked flow would change), InvalidInput.
+        Of `mcp_settings` what is given is set and the rest stays. A secret that `auth_settings` leaves out stays.
+        Raises NotFound, Locked (a locked flow would change), InvalidInput.
         """
         for tool in tools:
             check_values({"tool_name": tool.name, "tool_description": tool.description})
@@ -240,6 +254,13 @@ class ProjectService:
                 row.auth_settings = _with_kept_secret(settings, row.auth_settings)
                 row.updated_at = now
             named, changed = 0, []
+            if mcp_settings:
+                stored = {} if row.mcp_settings is None else from_json(row.mcp_settings)
+                row.mcp_settings = json_text({**stored, **mcp_settings}, "prompts")
+                row.updated_at = now
+                # What these settings show belongs to flows: whoever follows one of them hears of it.
+                shown = await FlowRepository(session).list_owned(owner_id=caller.user_id, project_id=row.id, with_documents=False)
+                changed += [FlowChanged(flow.id, flow.owner_id, row.id, "updated") for flow in shown[:1]]
             for flow in await FlowRepository(session).list_by_ids(by_id.keys(), owner_id=caller.user_id):
                 if flow.project_id != row.id:
                     continue
@@ -274,6 +295,9 @@ class ProjectService:
         if auth_settings is None:
             return None
         settings = dict(auth_settings)
+        check_auth_settings(settings, has_known_address=self._has_known_address)
+        if settings.get(SECRET_SETTING) == SECRET_MASK:
+            del settings[SECRET_SETTING]  # as it was shown: the one that is kept stays
         if secret := settings.get(SECRET_SETTING):
             if self._secret_box is None or not isinstance(secret, str):
                 raise refused("auth_settings", f"{SECRET_SETTING} cannot be kept here; leave it out.")

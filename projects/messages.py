@@ -1,5 +1,6 @@
 """Messages that runs left behind: a conversation's history for runs, and lists of them for people."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,9 @@ from pydantic_core import from_json
 
 from projects.access.caller import Caller
 from projects.engine.values import Message, Source
-from projects.errors import NotFound
+from projects.errors import InvalidInput, NotFound
 from projects.kept_text import can_be_kept, check_text, find_uuid, json_text, refused
+from projects.storage_paths import find_storage_path
 from projects.unit_of_work import reading, writing
 from storage.database import Database
 from storage.messages import MessageRepository
@@ -16,7 +18,14 @@ from storage.tables import MessageRow
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 200
+MAX_OF_RUNS = 1_000
 INTERNAL_SESSION = "agentic_"  # sessions whose ids start so are the server's own
+
+
+class AttachmentRefused(InvalidInput):
+    """A file that does not belong to the message's flow."""
+
+    code = "attachment_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,29 @@ class MessageChanges:
     is_error: bool | None = None
     is_edited: bool | None = None
     content_blocks: list[dict[str, Any]] | None = None
+    files: list[str] | None = None  # storage paths of the message's flow or of its owner
+    properties: dict[str, Any] | None = None  # how it is shown; what is left out stays
+    session_metadata: dict[str, Any] | None = None
 
+
+# Of a message's properties, what a person or the page that shows it may set.
+SHOWN_PROPERTIES = frozenset(
+    (
+        "text_color",
+        "background_color",
+        "edited",
+        "source",
+        "icon",
+        "allow_markdown",
+        "positive_feedback",
+        "state",
+        "targets",
+        "usage",
+        "build_duration",
+    )
+)
+MAX_PROPERTIES_LENGTH = 100_000
+MAX_FILES = 1_000
 
 _LIMITS = {"text": 10_000_000, "sender": 1_000, "sender_name": 1_000, "session_id": 1_000, "context_id": 1_000, "category": 32}
 
@@ -116,14 +147,48 @@ class MessageService:
         return [_message(row, from_json(row.properties)) for row in reversed(rows)]
 
     async def read_newest(
-        self, owner_id: str, flow_id: str, *, limit: int, session_id: str | None = None, except_run_id: str | None = None
+        self,
+        owner_id: str,
+        flow_id: str,
+        *,
+        limit: int,
+        session_id: str | None = None,
+        session_beginning: str = "",
+        except_run_id: str | None = None,
     ) -> list[Message]:
-        """The newest messages of one flow, in one session or in all of them, newest first."""
+        """The newest messages of one flow, in one session, in those whose ids begin so, or in all of them, newest first."""
         if session_id is not None and not can_be_kept(session_id):
             return []
         async with reading(self._database) as session:
-            rows = await MessageRepository(session).list_newest(owner_id=owner_id, limit=limit, flow_id=flow_id, session_id=session_id)
+            rows = await MessageRepository(session).list_newest(
+                owner_id=owner_id, limit=limit, flow_id=flow_id, session_id=session_id, session_beginning=session_beginning
+            )
         return [_message(row, from_json(row.properties)) for row in rows if row.run_id != except_run_id or except_run_id is None]
+
+    async def list_of_runs(self, caller: Caller, run_ids: Collection[str]) -> list[Message]:
+        """What these runs of the caller's have stored, oldest first; at most a thousand messages."""
+        if not run_ids:
+            return []
+        async with reading(self._database) as session:
+            rows = await MessageRepository(session).list_of_runs(run_ids, owner_id=caller.user_id, limit=MAX_OF_RUNS)
+        return [stored_message(row).message for row in rows]
+
+    async def list_visit(
+        self, owner_id: str, flow_id: str, space: str, *, session_id: str | None, limit: int, offset: int
+    ) -> list[StoredMessage]:
+        """One visitor's messages with one flow, in one session or all of the visitor's, oldest first."""
+        if session_id is not None and not can_be_kept(session_id):
+            return []
+        async with reading(self._database) as session:
+            rows = await MessageRepository(session).list_newest(
+                owner_id=owner_id,
+                limit=_window(limit, offset),
+                offset=offset,
+                flow_id=flow_id,
+                session_id=session_id,
+                session_beginning=space,
+            )
+        return [stored_message(row) for row in reversed(rows)]
 
     async def list_sessions(
         self, caller: Caller, *, flow_id: str | None = None, limit: int | None = DEFAULT_LIMIT, offset: int = 0
@@ -152,6 +217,11 @@ class MessageService:
             row = None if known is None else await MessageRepository(session).find(known, owner_id=caller.user_id)
             if row is None:
                 raise NotFound("message", message_id)
+            if changes.files is not None:
+                _check_files(changes.files, already=from_json(row.files), scopes=(row.flow_id, caller.user_id))
+                row.files = json_text(changes.files, "files")
+            if changes.properties is not None or changes.session_metadata is not None:
+                row.properties = _changed_properties(from_json(row.properties), changes)
             if changes.text is not None and changes.text != row.text:
                 row.is_edited = True
             for name in _LIMITS:
@@ -228,7 +298,39 @@ def _message(row: MessageRow, properties: dict[str, Any]) -> Message:
         state=properties.get("state") or "complete",
         usage=properties.get("usage"),
         duration=row.duration_seconds,
+        icon=properties.get("icon"),
     )
+
+
+def _check_files(files: list[str], *, already: list[Any], scopes: tuple[str, ...]) -> None:
+    """Attachments are uploads of the message's flow or of its owner, or what the message has already."""
+    if len(files) > MAX_FILES:
+        raise refused("files", f"A message has at most {MAX_FILES:,} files; these are {len(files):,}.", kind="too_long")
+    for path in files:
+        if path in already:
+            continue
+        place = find_storage_path(path)
+        if place is None or place.scope_id not in scopes:
+            raise AttachmentRefused(f"{path[:200]!r} is no file of this message's flow. Upload it there and send the path of the answer.")
+
+
+def _changed_properties(properties: dict[str, Any], changes: MessageChanges) -> str:
+    for name, value in (changes.properties or {}).items():
+        if name in SHOWN_PROPERTIES:
+            properties[name] = value
+    source = properties.get("source")
+    if not isinstance(source, dict) or not all(value is None or isinstance(value, str) for value in source.values()):
+        raise refused("properties", "properties.source is an object of texts: id, display_name, source.")
+    if properties.get("state") not in ("partial", "complete"):
+        raise refused("properties", "properties.state is partial or complete.")
+    if not isinstance(properties.get("icon"), str | None) or not isinstance(properties.get("usage"), dict | None):
+        raise refused("properties", "properties.icon is a text, properties.usage an object, or null.")
+    if changes.session_metadata is not None:
+        properties["session_metadata"] = changes.session_metadata
+    text = json_text(properties, "properties")
+    if len(text) > MAX_PROPERTIES_LENGTH:
+        raise refused("properties", f"The properties have {len(text):,} characters; at most {MAX_PROPERTIES_LENGTH:,} are kept.")
+    return text
 
 
 def _window(limit: int | None, offset: int) -> int:

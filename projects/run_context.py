@@ -5,18 +5,20 @@ Above: `invocation.py` makes one for each run. Below: messages, variables, resou
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from projects.access import session_spaces
 from projects.engine import schedule
 from projects.engine.component import ComponentError
 from projects.engine.context import ChildFlow, ChildResult, FileAccess, KnowledgeAccess, ToolServerAccess
 from projects.engine.events import MessageAdded, OnEvent, TokenAdded, VertexResult, ignore
 from projects.engine.graph import Field, Vertex
+from projects.engine.questions import Answer
 from projects.engine.values import Message, Source, Table
 from projects.errors import ComponentFailed, InvalidInput, LimitReached, NotFound, RunCancelled
 from projects.flows.prepared import FlowCache, PreparedFlow
@@ -24,6 +26,9 @@ from projects.messages import MessageService
 from projects.models.chat import ModelAccess
 from projects.models.providers import KEY_NAMES
 from projects.run_resources import RunResources
+from projects.runs.checkpoint import Checkpoint
+from projects.runs.observed_models import ObservedModels
+from projects.runs.observers import RunObservers
 from projects.runs.record import RunIdentity, RunRecord
 from projects.variables import VariableService
 from storage.ids import new_id
@@ -43,6 +48,7 @@ class Surroundings:
     flows: FlowCache
     resources: RunResources
     environment: Mapping[str, str]
+    observers: RunObservers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,9 @@ class RunView:
         self._record = record
         self._surroundings = surroundings
         self._request_variables = request_variables
+        # Both follow from what the run's record says, so that they hold as well for a run that goes on later.
+        self._is_for_guest = session_spaces.is_guest(identity.principal)
+        self._space = session_spaces.space_of(identity.principal, identity.session_id)
         self._kept_ids: set[str] = set()
         self._announced_ids: set[str] = set()
         self.on_event: OnEvent = ignore
@@ -85,6 +94,20 @@ class RunView:
         self.flow_name = flow_name
         self.session_id = identity.session_id
         self.state: dict[str, Any] = {}
+        self.answers: Mapping[str, Answer] = {}
+        self.memories: Mapping[str, Any] = {}
+
+    @property
+    def kept_message_ids(self) -> list[str]:
+        """Of the messages that this run has stored."""
+        return sorted(self._kept_ids)
+
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Have what the run had when it began to wait, and the answers."""
+        self.state = checkpoint.state
+        self.answers = checkpoint.answers
+        self.memories = checkpoint.memories
+        self._kept_ids.update(checkpoint.message_ids)
 
     @property
     def depth(self) -> int:
@@ -93,6 +116,7 @@ class RunView:
     # --- messages
 
     async def keep_message(self, message: Message) -> Message:
+        message.session_id = session_spaces.inside(self._space, message.session_id)
         id = message.id
         if id in self._kept_ids:
             message = message.copy()  # two Chat Outputs may pass on one and the same message: a row each
@@ -106,6 +130,7 @@ class RunView:
         return message
 
     async def announce_message(self, message: Message) -> Message:
+        message.session_id = session_spaces.inside(self._space, message.session_id)
         if message.id is None or message.id not in self._announced_ids:
             message.id = new_id()
             self._announced_ids.add(message.id)
@@ -120,6 +145,7 @@ class RunView:
 
     async def read_messages(self, *, session_id: str, limit: int, context_id: str = "", newest_first: bool = False) -> list[Message]:
         identity = self._identity
+        session_id = session_spaces.inside(self._space, session_id)
         history = await self._surroundings.messages.read_history(
             identity.owner_id, identity.flow_id, session_id, context_id, limit, except_run_id=identity.run_id
         )
@@ -152,7 +178,9 @@ class RunView:
                 raise InvalidInput(
                     f"The variable {name!r} is a credential and can only fill a password field. Make it Generic if it is no secret."
                 )
-            return value
+            return None if self._is_for_guest and name in await variables.list_credential_names(owner_id) else value
+        if self._is_for_guest:
+            return None
         # The operator's own keys to models never enter a flow, which may send them anywhere: `models` uses them, and only at the
         # addresses of their providers and the operator.
         return None if name in KEY_NAMES else self._surroundings.environment.get(name)
@@ -160,26 +188,32 @@ class RunView:
     async def _resolve_key(self, name: str) -> str | None:
         if (value := await self.resolve_variable(name, is_secret=True)) is not None:
             return value
-        return self._surroundings.environment.get(name)
+        return None if self._is_for_guest else self._surroundings.environment.get(name)
 
     # --- the world: made when first asked for
 
     @cached_property
     def models(self) -> ModelAccess:
-        return self._surroundings.resources.models.for_run(owner_id=self._identity.owner_id, resolve=self._resolve_key)
+        models = self._surroundings.resources.models.for_run(owner_id=self._identity.owner_id, resolve=self._resolve_key)
+        return ObservedModels(models, observers, self.run_id) if (observers := self._surroundings.observers) else models
 
     @cached_property
     def files(self) -> FileAccess:
         identity = self._identity
-        return self._surroundings.resources.files.for_run(owner_id=identity.owner_id, flow_id=identity.flow_id, run_id=identity.run_id)
+        files = self._surroundings.resources.files.for_run(owner_id=identity.owner_id, flow_id=identity.flow_id, run_id=identity.run_id)
+        return FilesForGuests(files, identity.flow_id) if self._is_for_guest else files
 
     @cached_property
     def knowledge(self) -> KnowledgeAccess:
+        self._refuse_guests("a knowledge base")
         identity = self._identity
-        return self._surroundings.resources.knowledge.for_run(owner_id=identity.owner_id, flow_id=identity.flow_id, run_id=identity.run_id)
+        return self._surroundings.resources.knowledge.for_run(
+            owner_id=identity.owner_id, flow_id=identity.flow_id, run_id=identity.run_id, session_space=self._space
+        )
 
     @cached_property
     def flows(self) -> ChildFlows:
+        self._refuse_guests("another flow")
         return ChildFlows(self, self._identity.owner_id, self._surroundings.flows)
 
     def http_client(self, *, timeout_seconds: float = 30, follow_redirects: bool = True) -> AbstractAsyncContextManager[httpx.AsyncClient]:
@@ -187,10 +221,35 @@ class RunView:
 
     @property
     def tool_servers(self) -> ToolServerAccess:
+        self._refuse_guests("another MCP server")
         return self._surroundings.resources.tool_servers
 
     async def query_database(self, url: str, query: str) -> Table:
+        self._refuse_guests("a database")
         return await self._surroundings.resources.databases.query(url, query)
+
+    def _refuse_guests(self, what: str) -> None:
+        if self._is_for_guest:
+            raise ComponentError(f"This run is for somebody without a credential, and such runs may not use {what}.")
+
+
+class FilesForGuests:
+    """The flow's own files, to read; nothing else of the owner's, and nothing to write."""
+
+    def __init__(self, files: FileAccess, flow_id: str) -> None:
+        self._files = files
+        self._beginning = f"{flow_id}/"
+
+    async def read(self, path: str, *, limit_bytes: int | None = None) -> bytes:
+        if not path.startswith(self._beginning):
+            raise InvalidInput("This run is for somebody without a credential, and such runs read the flow's own files only.")
+        return await self._files.read(path, limit_bytes=limit_bytes)
+
+    async def list_paths(self) -> Sequence[str]:
+        return [path for path in await self._files.list_paths() if path.startswith(self._beginning)]
+
+    async def save(self, name: str, content: bytes) -> str:
+        raise ComponentError("This run is for somebody without a credential, and such runs may not write files.")
 
 
 class ChildFlows:

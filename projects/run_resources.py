@@ -31,7 +31,9 @@ class FileSource(Protocol):
 
 
 class KnowledgeSource(Protocol):
-    def for_run(self, *, owner_id: str, flow_id: str, run_id: str) -> KnowledgeAccess: ...
+    def for_run(self, *, owner_id: str, flow_id: str, run_id: str, session_space: str = "") -> KnowledgeAccess:
+        """`session_space`: the only space whose sessions are searched (`access/session_spaces.py`); empty for all of the owner's."""
+        ...
 
 
 class DatabaseSource(Protocol):

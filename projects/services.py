@@ -5,19 +5,28 @@ from dataclasses import dataclass
 
 from projects.access.accounts import AccountService
 from projects.access.api_keys import ApiKeyService
+from projects.access.project_access import ProjectAccessService
+from projects.builds import BuildService
 from projects.components.registry import ComponentRegistry
 from projects.files import FileService
 from projects.flow_reports import ReportService
 from projects.flows.library import FlowLibrary
 from projects.flows.prepared import FlowCache
+from projects.installs import InstallKeys
 from projects.invocation import InvocationService
 from projects.lifecycle import ProjectService
 from projects.messages import MessageService
 from projects.monitoring import MonitoringService
+from projects.prompts import PromptService
+from projects.resources import ResourceService
 from projects.run_resources import ModelSource
 from projects.runs.events import EventPort
+from projects.runs.housekeeping import RunHousekeeping
+from projects.runs.observers import RunObservers
+from projects.runs.service import RunService
 from projects.tools import ToolService
 from projects.variables import VariableService
+from storage.encryption import SecretBox
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,8 @@ class ProjectServices:
 
     accounts: AccountService
     api_keys: ApiKeyService
+    installs: InstallKeys
+    project_access: ProjectAccessService
     projects: ProjectService
     flows: FlowLibrary
     reports: ReportService
@@ -36,7 +47,14 @@ class ProjectServices:
     messages: MessageService
     monitoring: MonitoringService
     invocations: InvocationService
+    builds: BuildService
+    runs: RunService
+    run_housekeeping: RunHousekeeping
+    observers: RunObservers
     tools: ToolService
+    resources: ResourceService
+    prompts: PromptService
     events: EventPort
     registry: ComponentRegistry
+    secret_box: SecretBox
     is_database_reachable: Callable[[], Awaitable[bool]]

@@ -13,6 +13,7 @@ from projects.errors import (
     AddressRefused,
     AlreadyExists,
     ComponentFailed,
+    Conflict,
     ConflictingInput,
     CredentialsMissing,
     FieldProblem,
@@ -30,17 +31,26 @@ from projects.errors import (
     ProviderTimedOut,
     RunCancelled,
     Stale,
+    StillRunning,
     TooLarge,
     TooManyRequests,
     TweaksRefused,
     Unavailable,
 )
+from rest_adapter.stored_json import write_json
+from rest_adapter.version_tokens import version_token
 
 
 class BadRequest(InvalidInput):
     """A request of this face that is not wrong in one value but as a whole: no file, no payload, not offered yet."""
 
     code = "bad_request"
+
+
+class UnsupportedMediaType(InvalidInput):
+    """A body of a kind that is not read here."""
+
+    code = "unsupported_media_type"
 
 
 # Missing credentials are 403 and a bad session token is 401: so the clients of this API expect it (seen with Langflow 1.13).
@@ -53,7 +63,9 @@ STATUSES: Mapping[type[HeadwaterError], int] = {
     AlreadyExists: 400,
     Locked: 423,
     Stale: 409,
+    Conflict: 409,
     BadRequest: 400,
+    UnsupportedMediaType: 415,
     ConflictingInput: 400,
     InvalidInput: 422,
     AddressRefused: 422,
@@ -75,12 +87,12 @@ _SCHEMA_SIDE = frozenset(
 
 
 class JsonResponse(Response):
-    """Any JSON value, written by pydantic's serializer."""
+    """Any JSON value, written by pydantic's serializer; what is stored as JSON goes in as it is."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return to_json(content, inf_nan_mode="null")
+        return write_json(content)
 
 
 def status_of(error: HeadwaterError, overrides: Mapping[type[HeadwaterError], int] = {}) -> int:
@@ -104,7 +116,9 @@ def to_response(error: HeadwaterError, overrides: Mapping[type[HeadwaterError], 
         case TooManyRequests(retry_after_seconds=seconds):
             body["retry_after"] = str(seconds)
             headers["Retry-After"] = str(seconds)
-        case Unavailable(retry_after_seconds=seconds) | ProviderBusy(retry_after_seconds=seconds):
+        case (
+            Unavailable(retry_after_seconds=seconds) | ProviderBusy(retry_after_seconds=seconds) | StillRunning(retry_after_seconds=seconds)
+        ):
             headers["Retry-After"] = str(seconds)
         case ComponentFailed(run_id=str() as run_id):
             headers["x-headwater-run-id"] = run_id
@@ -140,8 +154,11 @@ def _detail(error: HeadwaterError) -> Any:
             return {
                 "code": "STALE_VERSION",
                 "message": error.message,
-                "expected_version_token": error.expected,
-                "current_version_token": error.current,
+                "flow_id": error.flow_id,
+                "expected_version_token": version_token(error.flow_id, error.expected),
+                "current_version_token": version_token(error.flow_id, error.current),
+                "modified_by": dict(zip(("id", "username"), error.modified_by, strict=True)),
+                "modified_at": error.modified_at.isoformat(timespec="seconds"),
             }
         case ComponentFailed():
             # A JSON text inside JSON, with five keys that clients know and two of ours.

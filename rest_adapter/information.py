@@ -1,6 +1,24 @@
 """What the routes tell about the process they run in. Filled once at start by `mcp_server`."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from client_configs.locations import Machine
+
+
+class LogSource(Protocol):
+    """The newest log lines, each with its moment in milliseconds since 1970, which no other line has; oldest first."""
+
+    def lines(self) -> Sequence[tuple[int, str]]: ...
+
+    async def next_after(self, moment: int, seconds: float) -> Sequence[tuple[int, str]]:
+        """What was logged after that moment; waits at most so long for a first line."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,3 +33,9 @@ class ServerInformation:
     logins_per_minute: int = 5
     max_upload_megabytes: int = 100
     default_project_name: str = "Starter Project"
+    logs: LogSource | None = None  # None: they are not kept
+    metrics: Callable[[], str] | None = None  # None: there are none
+    metrics_readers: Literal["superusers", "this machine", "everybody"] = "superusers"
+    base_url: str = ""  # the address clients are told, never empty in a server
+    machine: Callable[[], Machine] | None = None  # where clients beside this server keep their files
+    executable: Path | None = None  # our own command, for clients that only start programs

@@ -9,8 +9,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from rest_adapter.information import ServerInformation
-from rest_adapter.routing import Answer, Credentials, Endpoint
-from rest_adapter.v1.models import Detail, ValidationDetail
+from rest_adapter.routing import Answer, Credentials, Endpoint, Header
+from rest_adapter.v1.models import Detail, TooMany, ValidationDetail
 
 _REF = "#/components/schemas/{model}"
 _SECURITY: Mapping[Credentials, list[dict[str, list[str]]]] = {
@@ -32,16 +32,26 @@ _SCHEMES = {
     "sessionCookie": {"type": "apiKey", "in": "cookie", "name": "access_token_lf"},
     "refreshCookie": {"type": "apiKey", "in": "cookie", "name": "refresh_token_lf"},
 }
+_FORM = "multipart/form-data"
 _UPLOAD = {
     "type": "object",
     "required": ["file"],
     "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
 }
+_RETRY_AFTER = Header("Retry-After", "Seconds to wait before the next try.", "integer")
 _FORBIDDEN = Answer(403, Detail, "No credential, or a key that is not good.")
 _UNAUTHORIZED = Answer(401, Detail, "A session token that is not good.")
 _UNPROCESSABLE = Answer(422, ValidationDetail, "Values that are wrong, each with its place.")
 _TOO_LARGE = Answer(413, Detail, "The body is over the limit.")
-_TOO_MANY = Answer(429, Detail, "Too often in one minute.")
+_TOO_SLOW = Answer(408, Detail, "The body stopped coming.")
+_NO_FORM = Answer(415, Detail, "The body is no form.")
+_TOO_MANY = Answer(429, TooMany, "Too often in one minute.")
+_BUSY = Answer(503, Detail, "The server or its database is busy.")
+_HEADERS: Mapping[int, tuple[Header, ...]] = {
+    401: (Header("WWW-Authenticate", "How to show who is there."),),
+    429: (_RETRY_AFTER,),
+    503: (_RETRY_AFTER,),
+}
 
 
 def document(endpoints: Iterable[Endpoint], information: ServerInformation) -> dict[str, Any]:
@@ -71,12 +81,17 @@ def answers_of(record: Endpoint) -> tuple[Answer, ...]:
     if record.credentials is Credentials.ANY:
         answers.setdefault(403, _FORBIDDEN)
         answers.setdefault(401, _UNAUTHORIZED)
+    if record.credentials in (Credentials.ANY, Credentials.OPTIONAL) or record.rate_rule is not None:
+        answers.setdefault(429, _TOO_MANY)  # bad keys are counted wherever they come
+    if record.uses_services or record.credentials in (Credentials.ANY, Credentials.OPTIONAL):
+        answers.setdefault(503, _BUSY)
     if record.path_parameters or record.query is not None or record.body_media_types:
         answers.setdefault(422, _UNPROCESSABLE)
     if record.body_media_types:
         answers.setdefault(413, _TOO_LARGE)
-    if record.rate_rule is not None:
-        answers.setdefault(429, _TOO_MANY)
+        answers.setdefault(408, _TOO_SLOW)
+    if record.body_media_types == (_FORM,):
+        answers.setdefault(415, _NO_FORM)
     return tuple(answers.values())
 
 
@@ -119,10 +134,10 @@ def _operation(record: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     if record.is_deprecated:
         operation["deprecated"] = True
     operation["security"] = _SECURITY[record.credentials]
-    if parameters := [*_path_parameters(record), *_query_parameters(record, schemas)]:
+    if parameters := [*_path_parameters(record), *_query_parameters(record, schemas), *_header_parameters(record)]:
         operation["parameters"] = parameters
     if record.body_media_types:
-        schema = _UPLOAD if record.body_media_types == ("multipart/form-data",) else schemas.of(record.body or record.form, "validation")
+        schema = _UPLOAD if record.body_media_types == (_FORM,) else schemas.of(record.body or record.form, "validation")
         operation["requestBody"] = {
             "required": record.read_body is None,
             "content": {media_type: {"schema": schema} for media_type in record.body_media_types},
@@ -150,10 +165,21 @@ def _query_parameters(record: Endpoint, schemas: _Schemas) -> list[dict[str, Any
     return [{"name": name, "in": "query", "required": name in required, "schema": schema} for name, schema in properties.items()]
 
 
+def _header_parameters(record: Endpoint) -> list[dict[str, Any]]:
+    return [
+        {"name": header.name, "in": "header", "required": False, "description": header.description, "schema": {"type": header.type}}
+        for header in record.request_headers
+    ]
+
+
 def _response(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
     response: dict[str, Any] = {"description": answer.description or HTTPStatus(answer.status).phrase}
     if answer.model is not None:
         response["content"] = {answer.media_type: {"schema": schemas.of(answer.model, "serialization")}}
     elif answer.media_type != "application/json":
         response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+    if answer.stream_media_type is not None:
+        response.setdefault("content", {})[answer.stream_media_type] = {"schema": {"type": "string"}}
+    if headers := (*answer.headers, *_HEADERS.get(answer.status, ())):
+        response["headers"] = {header.name: {"description": header.description, "schema": {"type": header.type}} for header in headers}
     return response

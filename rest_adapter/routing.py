@@ -63,6 +63,15 @@ class RateRule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """A header that a route reads or answers with, beside those of all routes."""
+
+    name: str
+    description: str
+    type: str = "string"
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One status a route may answer with, and the shape of its body."""
 
@@ -70,6 +79,8 @@ class Answer:
     model: Any = None  # a type pydantic can describe; None for an empty body or one described by `media_type` alone
     description: str = ""
     media_type: str = "application/json"
+    stream_media_type: str | None = None  # when the caller may ask for the same piece by piece
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +98,7 @@ class Endpoint:
     body: Any = None
     form: type[BaseModel] | None = None
     body_media_types: tuple[str, ...] = ()
+    request_headers: tuple[Header, ...] = ()
     read_body: BodyReader | None = None  # instead of one JSON text: what gives the value that `body` is checked against
     statuses: Mapping[type[HeadwaterError], int] = field(default_factory=dict)
     tag: str = ""
@@ -95,6 +107,7 @@ class Endpoint:
     rate_rule: RateRule | None = None
     is_deprecated: bool = False
     is_listed: bool = True  # in the OpenAPI document
+    uses_services: bool = False  # so that it may find them busy
 
     @property
     def operation_id(self) -> str:
@@ -109,6 +122,7 @@ def endpoint(
     credentials: Credentials | None = None,
     tag: str = "",
     body_media_types: tuple[str, ...] = (),
+    request_headers: tuple[Header, ...] = (),
     read_body: BodyReader | None = None,
     statuses: Mapping[type[HeadwaterError], int] | None = None,
     rate_rule: RateRule | None = None,
@@ -148,6 +162,8 @@ def endpoint(
             body=hints.get("body"),
             form=hints.get("form"),
             body_media_types=media_types,
+            request_headers=request_headers,
+            uses_services="services" in hints,
             read_body=read_body,
             statuses=statuses or {},
             tag=tag,

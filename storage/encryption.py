@@ -26,10 +26,14 @@ class SecretBox:
         return self._box.encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, ciphertext: str) -> str:
+        """Raises CannotDecrypt for anything but what was encrypted, to the letter."""
         try:
+            # Readers of base64 pass over what is behind the padding and what is no base64; only the canonical text is the one we gave.
+            if base64.urlsafe_b64encode(base64.urlsafe_b64decode(ciphertext)).decode() != ciphertext:
+                raise CannotDecrypt("The value was changed")
             return self._box.decrypt(ciphertext.encode()).decode()
-        except InvalidToken as error:
-            raise CannotDecrypt("The value was encrypted with another secret key") from error
+        except (InvalidToken, ValueError) as error:
+            raise CannotDecrypt("The value was changed, or encrypted with another secret key") from error
 
 
 def _fernet_key(key: str) -> bytes:
@@ -48,22 +52,45 @@ def _fernet_key(key: str) -> bytes:
 
 def load_or_create_secret(path: Path) -> str:
     """The key in the file, made at the first start. Only its owner may read the file; several processes at once agree on one key."""
+    return load_or_create_secrets(path)[0]
+
+
+def load_or_create_secrets(path: Path) -> list[str]:
+    """The key, and below it, while a change of keys is under way, the former one. A line each."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = _draft(path, [new_secret()])
         try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
             with suppress(FileExistsError):
                 os.link(draft, path)  # whole or not at all, and never over another process's key
         finally:
             draft.unlink()
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)
-    key = path.read_text().strip()
-    if not key:
+    keys = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    if not keys:
         raise ValueError(f"{path} is empty: put the secret key back, or delete the file to get a new one (stored variables are lost)")
-    return key
+    return keys
+
+
+def new_secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def replace_secrets(path: Path, keys: Sequence[str]) -> None:
+    """Put these keys, the newest first, in the place of those in the file; after a crash it holds the one or the other."""
+    draft = _draft(path, keys)
+    draft.replace(path)
+
+
+def _draft(path: Path, keys: Sequence[str]) -> Path:
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write("".join(f"{key}\n" for key in keys))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft

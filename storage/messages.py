@@ -20,6 +20,7 @@ class MessageRepository:
         offset: int = 0,
         flow_id: str | None = None,
         session_id: str | None = None,
+        session_beginning: str = "",
         sender: str | None = None,
         sender_name: str | None = None,
     ) -> Sequence[MessageRow]:
@@ -29,6 +30,8 @@ class MessageRepository:
             query = query.where(MessageRow.flow_id == flow_id)
         if session_id is not None:
             query = query.where(MessageRow.session_id == session_id)
+        if session_beginning:
+            query = query.where(func.substr(MessageRow.session_id, 1, len(session_beginning)) == session_beginning)
         if sender is not None:
             query = query.where(MessageRow.sender == sender)
         if sender_name is not None:
@@ -63,6 +66,11 @@ class MessageRepository:
         latest = func.max(MessageRow.created_at)
         query = query.group_by(MessageRow.session_id).order_by(latest.desc(), MessageRow.session_id).limit(limit).offset(offset)
         return (await self._session.execute(query)).scalars().all()
+
+    async def list_of_runs(self, run_ids: Collection[str], *, owner_id: str, limit: int) -> Sequence[MessageRow]:
+        """Oldest first."""
+        query = select(MessageRow).where(MessageRow.owner_id == owner_id, MessageRow.run_id.in_(run_ids))
+        return (await self._session.execute(query.order_by(MessageRow.created_at, MessageRow.id).limit(limit))).scalars().all()
 
     async def find(self, message_id: str, *, owner_id: str) -> MessageRow | None:
         query = select(MessageRow).where(MessageRow.id == message_id, MessageRow.owner_id == owner_id)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from storage.database import DatabaseSettings, DatabaseUnavailable, explain
 
-HEAD = "2026_11_22_1100"
+HEAD = "2026_11_22_1300"
 """The newest file of `migrations/versions`; a test keeps the two together."""
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -110,7 +110,7 @@ def upgrade_now(settings: DatabaseSettings) -> bool:
         if current is not None and current not in known:
             raise DatabaseTooNew(f"The database has revision {current}, which this Headwater does not know: start a newer one.")
         config.attributes["connection"] = connection
-        run_migrations(config, "head")
+        run_migrations(config, HEAD)
         if connection.dialect.name == "sqlite" and (broken := connection.execute(text("PRAGMA foreign_key_check")).fetchall()):
             raise RuntimeError(f"A migration broke references: {broken[:5]}")
         return True

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.tables import ProjectRow
+from storage.tables import ProjectRow, UserRow
 
 
 class ProjectRepository:
@@ -19,6 +19,12 @@ class ProjectRepository:
     async def find(self, project_id: str, *, owner_id: str) -> ProjectRow | None:
         query = select(ProjectRow).where(ProjectRow.id == project_id, ProjectRow.owner_id == owner_id)
         return (await self._session.execute(query)).scalar_one_or_none()
+
+    async def find_with_owner(self, project_id: str) -> tuple[ProjectRow, UserRow] | None:
+        """The project of anybody: asked only to learn how its callers prove themselves, before it is known who calls."""
+        query = select(ProjectRow, UserRow).join(UserRow, UserRow.id == ProjectRow.owner_id).where(ProjectRow.id == project_id)
+        found = (await self._session.execute(query)).first()
+        return None if found is None else (found[0], found[1])
 
     async def is_taken(self, project_id: str) -> bool:
         """Whether anybody has a project of this id: an id is unique among all of them."""

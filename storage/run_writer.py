@@ -32,11 +32,15 @@ KEY_USES_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RunUpdate:
-    """Columns of one run. With `only_from` it is a compare-and-set on the state: nothing changes when the run is in another one."""
+    """Columns of one run. With `only_from` it is a compare-and-set on the state: nothing changes when the run is in another one.
+
+    With `lease_owner` nothing changes either when the run has become another process's.
+    """
 
     run_id: str
     values: dict[str, Any]
     only_from: frozenset[str] | None = None
+    lease_owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +339,7 @@ class _Statements:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._inserts: dict[tuple[type[Base], tuple[str, ...]], _Statement] = {}
-        self._updates: dict[tuple[tuple[str, ...], int], _Statement] = {}
+        self._updates: dict[tuple[tuple[str, ...], int, bool], _Statement] = {}
         keys = _table(ApiKeyRow)
         self._key_use = self._compile(
             update(keys)
@@ -345,7 +349,8 @@ class _Statements:
         )
 
     def inserts(self, batches: Sequence[RunBatch]) -> Iterable[tuple[str, list[list[Any]]]]:
-        """Rows of the same shape go together, whichever batch they come from."""
+        """Rows of the same shape go together, whichever batch they come from; runs first, because the others refer to them."""
+        of_runs: dict[str, list[list[Any]]] = {}
         gathered: dict[str, list[list[Any]]] = {}
         known = self._inserts
         for batch in batches:
@@ -354,18 +359,20 @@ class _Statements:
                 statement = known.get(shape)
                 if statement is None:
                     statement = known[shape] = self._compile_insert(*shape)
-                gathered.setdefault(statement.text, []).append(statement.parameters(values.values()))
-        return gathered.items()
+                into = of_runs if row_class is RunRow else gathered
+                into.setdefault(statement.text, []).append(statement.parameters(values.values()))
+        return (of_runs | gathered).items()
 
     def run_update(self, change: RunUpdate) -> tuple[str, list[Any]]:
         states = () if change.only_from is None else sorted(change.only_from)
         if change.only_from is not None and not states:
             raise ValueError("only_from names no state")
-        shape = (tuple(change.values), len(states))
+        owners = () if change.lease_owner is None else (change.lease_owner,)
+        shape = (tuple(change.values), len(states), bool(owners))
         statement = self._updates.get(shape)
         if statement is None:
             statement = self._updates[shape] = self._compile_update(*shape)
-        return statement.text, statement.parameters([*change.values.values(), change.run_id, *states])
+        return statement.text, statement.parameters([*change.values.values(), change.run_id, *states, *owners])
 
     def key_uses(self, batches: Sequence[RunBatch]) -> list[tuple[str, list[Any]]]:
         """One update a key, in the keys' order: processes that count the same keys never wait for each other in a circle."""
@@ -382,14 +389,18 @@ class _Statements:
         # The compiler adds the columns that have a default by itself.
         return self._compile(insert(table), {name: table.c[name] for name in names}, column_keys=list(names), table=table)
 
-    def _compile_update(self, names: tuple[str, ...], states: int) -> _Statement:
+    def _compile_update(self, names: tuple[str, ...], states: int, is_owned: bool) -> _Statement:
         runs = _table(RunRow)
         conditions = [runs.c.id == bindparam("run_id")]
         if states:
             conditions.append(or_(*(runs.c.state == bindparam(f"from_{number}") for number in range(states))))
+        if is_owned:
+            conditions.append(runs.c.lease_owner == bindparam("owner"))
         # A SET parameter must not be called like its column: that name is the compiler's own.
         change = update(runs).where(*conditions).values({name: bindparam(f"new_{name}") for name in names})
         given = {f"new_{name}": runs.c[name] for name in names} | {"run_id": None} | {f"from_{number}": None for number in range(states)}
+        if is_owned:
+            given["owner"] = None
         return self._compile(change, given)
 
     def _compile(

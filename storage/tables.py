@@ -109,6 +109,7 @@ class ProjectRow(Base):
     name: Mapped[str] = mapped_column(String(255))
     description: Mapped[str | None] = mapped_column(Text)
     auth_settings: Mapped[str | None] = mapped_column(Text)  # JSON
+    mcp_settings: Mapped[str | None] = mapped_column(Text)  # JSON: what else its MCP server shows
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
 
@@ -128,7 +129,6 @@ class FlowRow(Base):
     name: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
     endpoint_name: Mapped[str | None] = mapped_column(String(255))
-    document: Mapped[str | None] = mapped_column(Text, deferred=True, deferred_raiseload=True)
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     is_component: Mapped[bool] = mapped_column(default=False, server_default=false())
     has_webhook: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -144,6 +144,8 @@ class FlowRow(Base):
     tags: Mapped[str | None] = mapped_column(Text)  # JSON list
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
+    # Last, because SQLite reads what comes behind a large column through all of it.
+    document: Mapped[str | None] = mapped_column(Text, deferred=True, deferred_raiseload=True)
 
 
 class VariableRow(Base):
@@ -170,6 +172,7 @@ class FileRow(Base):
     flow_id: Mapped[str | None] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(Text)
     blob_key: Mapped[str] = mapped_column(Text, unique=True)
+    path: Mapped[str | None] = mapped_column(Text)  # the storage path callers know it by, once it is no longer made of its name
     media_type: Mapped[str] = mapped_column(String(255))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(Moment)
@@ -203,9 +206,24 @@ class RunRow(Base):
     result: Mapped[str | None] = mapped_column(Text)  # JSON
     error: Mapped[str | None] = mapped_column(Text)  # JSON: code, message, component
     warnings: Mapped[str | None] = mapped_column(Text)  # JSON list of strings
+    questions: Mapped[str | None] = mapped_column(Text)  # JSON list: what a waiting run asks of a person
+    checkpoint: Mapped[str | None] = mapped_column(Text)  # JSON: what goes on with the run beside its vertices' results
+    is_cancel_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    available_at: Mapped[datetime | None] = mapped_column(Moment)  # a queued run starts no earlier
     created_at: Mapped[datetime] = mapped_column(Moment)
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class RunVertexResultRow(Base):
+    """What a vertex gave in a run that may have to go on later; it is not run again then."""
+
+    __tablename__ = "run_vertex_results"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    vertex_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    content: Mapped[str] = mapped_column(Text)  # JSON, typed: see `projects/engine/snapshot.py`
+    created_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class MessageRow(Base):
@@ -292,3 +310,16 @@ class KnowledgeRow(Base):
     details: Mapped[str] = mapped_column(Text)  # JSON object: the row's further columns
     vector: Mapped[bytes | None] = mapped_column(LargeBinary)  # float32, little-endian
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class McpServerRow(Base):
+    """An MCP server that a user's flows may name. `config` is ciphertext of JSON: it may hold credentials."""
+
+    __tablename__ = "mcp_servers"
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(255))
+    config: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.tables import TransactionRow
@@ -18,3 +18,22 @@ class TransactionRepository:
         total = (await self._session.execute(select(func.count()).select_from(TransactionRow).where(*conditions))).scalar_one()
         query = select(TransactionRow).where(*conditions).order_by(TransactionRow.created_at.desc(), TransactionRow.id.desc())
         return (await self._session.execute(query.limit(limit).offset(offset))).scalars().all(), total
+
+    async def trim(self, *, per_flow: int, limit: int) -> int:
+        """Delete at most `limit` of the oldest transactions beyond this number; how many. Housekeeping over all owners."""
+        deleted = 0
+        crowded = select(TransactionRow.flow_id).group_by(TransactionRow.flow_id).having(func.count() > per_flow)
+        for flow_id in (await self._session.execute(crowded)).scalars().all():
+            old = (
+                select(TransactionRow.id)
+                .where(TransactionRow.flow_id == flow_id)
+                .order_by(TransactionRow.created_at.desc(), TransactionRow.id.desc())
+                .offset(per_flow)
+                .limit(limit - deleted)
+            )
+            query = delete(TransactionRow).where(TransactionRow.id.in_(old)).returning(TransactionRow.id)
+            gone = await self._session.execute(query.execution_options(synchronize_session=False))
+            deleted += len(gone.scalars().all())
+            if deleted >= limit:
+                break
+        return deleted

@@ -37,3 +37,21 @@ class VertexBuildRepository:
             .returning(VertexBuildRow.id)
         )
         return len((await self._session.execute(query)).scalars().all())
+
+    async def trim(self, *, per_flow: int, per_vertex: int, limit: int) -> int:
+        """Delete at most `limit` of the oldest builds beyond these numbers; how many. Housekeeping over all owners."""
+        deleted = 0
+        for partition, most in (((VertexBuildRow.flow_id,), per_flow), ((VertexBuildRow.flow_id, VertexBuildRow.vertex_id), per_vertex)):
+            crowded = select(VertexBuildRow.flow_id).group_by(*partition).having(func.count() > most).distinct()
+            for flow_id in (await self._session.execute(crowded)).scalars().all():
+                place = func.row_number().over(
+                    partition_by=partition, order_by=(VertexBuildRow.created_at.desc(), VertexBuildRow.id.desc())
+                )
+                ranked = select(VertexBuildRow.id, place.label("place")).where(VertexBuildRow.flow_id == flow_id).subquery()
+                old = select(ranked.c.id).where(ranked.c.place > most).limit(limit - deleted)
+                query = delete(VertexBuildRow).where(VertexBuildRow.id.in_(old)).returning(VertexBuildRow.id)
+                gone = await self._session.execute(query.execution_options(synchronize_session=False))
+                deleted += len(gone.scalars().all())
+                if deleted >= limit:
+                    return deleted
+        return deleted

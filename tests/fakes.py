@@ -11,9 +11,10 @@ import httpx
 
 from projects.engine.component import Component, ComponentError, SourceInfo, VertexInfo
 from projects.engine.context import ChildFlow, ChildResult, KnowledgeBaseInfo
+from projects.engine.questions import Answer
 from projects.engine.values import Message, Row, Table
 from projects.errors import InvalidInput, ModelMissing
-from projects.models.chat import ChatMessage, ChatOptions, ModelChoice, Reply, TextChunk, ToolSpec
+from projects.models.chat import ChatMessage, ChatOptions, EmbeddingModel, ModelChoice, Reply, TextChunk, ToolSpec
 from projects.outgoing.guard import Guard
 from projects.outgoing.tool_servers import ToolServers
 
@@ -155,9 +156,13 @@ class FakeKnowledge:
 
     embeddings: dict[str, str | None] = field(default_factory=dict)  # base → the model that made its vectors
     vectors_asked: list[Sequence[float] | None] = field(default_factory=list)
+    embeddings_asked: list[EmbeddingModel | None] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)  # what `search_messages` finds, for any words
 
-    async def search_messages(self, query: str, *, session_id: str | None, limit: int) -> list[Row]:
+    async def search_messages(
+        self, query: str, *, session_id: str | None, limit: int, embedding: EmbeddingModel | None = None
+    ) -> list[Row]:
+        self.embeddings_asked.append(embedding)
         return [row for row in self.messages if session_id in (None, row.get("session_id"))][:limit]
 
     async def search(
@@ -192,6 +197,8 @@ class FakeRunContext:
     flow_name: str = "A flow"
     session_id: str = "the-run-session"
     state: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    memories: dict[str, Any] = field(default_factory=dict)
     kept: list[Message] = field(default_factory=list)
     history: list[Message] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)

@@ -45,10 +45,10 @@ def free_port() -> int:
 
 @contextmanager
 def running_server(
-    data_dir: Path, *, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()
+    data_dir: Path, *, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = (), port: int | None = None
 ) -> Iterator[RunningServer]:
-    """Start on a free port with an empty data directory; stops with SIGTERM and expects exit code 0."""
-    port = free_port()
+    """Start on a free port (or this one) with an empty data directory; stops with SIGTERM and expects exit code 0."""
+    port = port or free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "LANGFLOW_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "mcp_server", "serve", "--port", str(port), "--data-dir", str(data_dir), *arguments],

@@ -1,33 +1,24 @@
-"""What people see in a browser. So far one page that says what this server is; it needs no login and holds nothing of anybody."""
+"""What people see in a browser: a start page that says what this server is, and the pages that connect a client."""
 
-import base64
-import hashlib
-import re
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from mcp_server.pages import connect
+from mcp_server.pages.policy import page_headers
+from projects.access.caller import Caller
+from projects.services import ProjectServices
 
-def routes() -> list[BaseRoute]:
+
+def routes(authenticate: Callable[[Request], Awaitable[Caller]], services: ProjectServices, *, public_url: str | None) -> list[BaseRoute]:
+    """The start page needs no login and holds nothing of anybody."""
     page = files("mcp_server.pages").joinpath("start.html").read_bytes()
-    headers = {
-        "content-security-policy": _policy(page),
-        "referrer-policy": "no-referrer",
-        "x-frame-options": "DENY",
-        "cache-control": "public, max-age=300",
-    }
+    headers = page_headers(page) | {"cache-control": "public, max-age=300"}
 
     async def start(request: Request) -> Response:
         return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
-    return [Route("/", start)]
-
-
-def _policy(page: bytes) -> str:
-    """Nothing is loaded, run or framed; the page's one style sheet is allowed by its digest."""
-    style = re.search(rb"<style>(.*?)</style>", page, re.DOTALL)
-    assert style is not None
-    digest = base64.b64encode(hashlib.sha256(style[1]).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return [Route("/", start), *connect.routes(authenticate, services, public_url=public_url)]

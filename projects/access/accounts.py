@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -91,8 +91,9 @@ class _GoodToken:
 class AccountService:
     """Accounts and sessions. Usernames are told apart without regard to case."""
 
-    def __init__(self, database: Database, settings: AccessSettings) -> None:
+    def __init__(self, database: Database, settings: AccessSettings, *, on_removed: Callable[[], None] | None = None) -> None:
         self._database = database
+        self._on_removed = on_removed
         self._settings = settings
         self._tokens = TokenSigner(settings.secret_key, settings.algorithm)
         self._passwords = Passwords(rounds=settings.password_rounds, memory_kib=settings.password_memory_kib)
@@ -323,6 +324,8 @@ class AccountService:
                 raise NotFound("user", user_id)
 
         await unit_of_work.change_catalogue(self._database, work)
+        if self._on_removed is not None:
+            self._on_removed()
 
     @staticmethod
     def _check_may_see(caller: Caller, user_id: str) -> None:

@@ -86,6 +86,14 @@ class ApiKeyService:
         async with unit_of_work.reading(self._database) as session:
             return [_to_key(row) for row in await ApiKeyRepository(session).list_owned(owner_id=caller.user_id)]
 
+    async def find_by_secret(self, caller: Caller, key: str) -> ApiKey | None:
+        """The caller's own key with this clear text; looking counts as no use."""
+        if len(key) > MAX_KEY_CHARACTERS:
+            return None
+        async with unit_of_work.reading(self._database) as session:
+            found = await ApiKeyRepository(session).find_by_hash_with_user(_digest(key).hex())
+        return _to_key(found[0]) if found is not None and found[0].user_id == caller.user_id else None
+
     async def delete(self, caller: Caller, key_id: str) -> None:
         """Revoke a key of the caller's; the next request with it is refused, in every process."""
         async with unit_of_work.writing(self._database) as session:

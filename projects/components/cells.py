@@ -25,8 +25,8 @@ def typed_cell(cell: str) -> Any:
     return float(text) if _DECIMAL.fullmatch(text) else cell
 
 
-def csv_rows(text: str, *, max_rows: int) -> tuple[list[str], list[Row]]:
-    """Column names from the first line, and the rows. Raises ValueError for too many rows or what cannot be read.
+def csv_rows(text: str, *, max_rows: int, max_cells: int) -> tuple[list[str], list[Row]]:
+    """Column names from the first line, and the rows. Raises ValueError for too many rows or cells and what cannot be read.
 
     Cells beyond the last column go into columns of their own; a missing name is `column_3`, a repeated one gets a number.
     """
@@ -37,23 +37,27 @@ def csv_rows(text: str, *, max_rows: int) -> tuple[list[str], list[Row]]:
     reader = csv.reader(io.StringIO(text, newline=""), dialect)
     try:
         header = next(reader, [])
-        body = [cells for cells in _bounded(reader, max_rows) if any(cell.strip() for cell in cells)]
+        body = [cells for cells in _bounded(reader, max_rows, max_cells) if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise ValueError(f"not readable as CSV: {error}") from None
-    names = column_names([*header, *([""] * (max(map(len, body), default=0) - len(header)))])
+    width = max(len(header), max(map(len, body), default=0))
+    if width * (len(body) + 1) > max_cells:  # every row gets every column
+        raise ValueError(f"more than {max_cells:,} cells")
+    names = column_names([*header, *([""] * (width - len(header)))])
     return names, [dict(zip(names, [*map(typed_cell, cells), *([None] * (len(names) - len(cells)))], strict=True)) for cells in body]
 
 
 def column_names(header: list[str]) -> list[str]:
     """Each name once and none empty."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # how far a repeated name has come
     for position, cell in enumerate(header, start=1):
-        wanted = cell.strip() or f"column_{position}"
-        name, number = wanted, 2
+        name = wanted = cell.strip() or f"column_{position}"
         while name in names:
-            name, number = f"{wanted}_{number}", number + 1
-        names.append(name)
-    return names
+            number = numbers[wanted] = numbers.get(wanted, 1) + 1
+            name = f"{wanted}_{number}"
+        names[name] = None
+    return list(names)
 
 
 def csv_text(columns: list[str], rows: list[Row], *, written: Any) -> str:
@@ -65,8 +69,12 @@ def csv_text(columns: list[str], rows: list[Row], *, written: Any) -> str:
     return target.getvalue()
 
 
-def _bounded(reader: Any, max_rows: int) -> Any:
+def _bounded(reader: Any, max_rows: int, max_cells: int) -> Any:
+    count = 0
     for number, cells in enumerate(reader):
         if number >= max_rows:
             raise ValueError(f"more than {max_rows:,} rows")
+        count += len(cells)
+        if count > max_cells:
+            raise ValueError(f"more than {max_cells:,} cells")
         yield cells

@@ -20,9 +20,12 @@ class _Kind:
     types: tuple[str, ...]
 
 
-# What is said of every node that carries or writes code. `custom_code` is the setting that will allow it; it is off.
-CODE_REASON = "It contains code; disabled until you allow it (setting custom_code): this version runs no code from flows."
-CODE_HINT = "Replace it by Calculator, Data Operations, Parser or Regex Extractor, or install what it does as a plugin component."
+# What is said of every node that carries or writes code.
+CODE_REASON = "Its code is not run: this version runs no code from flows, and no setting allows it."
+CODE_HINT = (
+    "Replace it by Calculator, Data Operations, Parser or Regex Extractor; or let the operator install what it does as a plugin component "
+    "(entry-point group headwater.components)."
+)
 
 _FRAMEWORK = "Framework component, not supported: it wraps {}, which Headwater does not include."
 _LANGCHAIN = _FRAMEWORK.format("a part of LangChain")
@@ -71,17 +74,7 @@ _KINDS: tuple[_Kind, ...] = (
     _Kind(_LANGCHAIN, "Copy the prompt's text into Prompt Template.", ("LangChain Hub Prompt",)),
     _Kind(_LANGCHAIN, "Use URL, which follows the links of a page.", ("HtmlLinkExtractor",)),
     _Kind(_LANGCHAIN, "Use Embedding Model with a real model.", ("LangChainFakeEmbeddings",)),
-    _Kind(
-        _LANGCHAIN,
-        "Use Split Text.",
-        (
-            "CharacterTextSplitter",
-            "LanguageRecursiveTextSplitter",
-            "NaturalLanguageTextSplitter",
-            "RecursiveCharacterTextSplitter",
-            "SemanticTextSplitter",
-        ),
-    ),
+    _Kind(_LANGCHAIN, "Use Split Text.", ("LanguageRecursiveTextSplitter", "NaturalLanguageTextSplitter", "SemanticTextSplitter")),
     _Kind(
         _FRAMEWORK.format("the parser of an agent framework"),
         "Use Structured Output for records, or write the format into the Prompt Template.",
@@ -117,11 +110,6 @@ _KINDS: tuple[_Kind, ...] = (
     ),
     # --- of Langflow's own library
     _Kind(
-        "It pauses the run for a person's decision, which this version of Headwater does not support.",
-        "Split the flow in two tools at this point, and let the caller decide between them.",
-        ("HumanInput",),
-    ),
-    _Kind(
         "It starts a flow by a schedule or an event service, which this version of Headwater does not include.",
         "Use Webhook and let the scheduler or the service call its address.",
         ("InboundWebhookTrigger", "ScheduleTrigger"),
@@ -135,16 +123,6 @@ _KINDS: tuple[_Kind, ...] = (
         "It describes files with a model and keeps the descriptions, which this version of Headwater does not support.",
         "Use Read File and Language Model, or Batch Run for several files.",
         ("FileDescriptionGeneratorComponent",),
-    ),
-    _Kind(
-        "It waits for several branches, which this version of Headwater does not support.",
-        "Connect the branches to one Prompt Template or Combine Text: it waits for all of them.",
-        ("MergeFlows",),
-    ),
-    _Kind(
-        "It lets an agent read and write a folder of the server, which this version of Headwater does not allow.",
-        "Use Read File and Write File, which see the caller's uploads and the run's own folder.",
-        ("FileSystemTool",),
     ),
     _Kind(
         "It reads video, which this version of Headwater does not support.",
@@ -226,7 +204,7 @@ def describe_unsupported(document_type: str) -> tuple[str, str] | None:
     bundle = extension["bundle"] if extension else _bundle_of(name)
     if bundle is None:
         return None
-    return f"It needs the component {name!r} of the {bundle!r} bundle; not included.", _BUNDLE_HINTS.get(bundle, _ANY_BUNDLE_HINT)
+    return f"It needs the component {name!r} of the {bundle!r} bundle, which is not included.", _BUNDLE_HINTS.get(bundle, _ANY_BUNDLE_HINT)
 
 
 def contains_code(document_type: str) -> bool:

@@ -23,15 +23,19 @@ from projects.components.data_source.web_search import UnifiedWebSearch
 from projects.components.data_source.web_search_no_api import WebSearchNoAPI
 from projects.components.data_source.wikipedia import Wikipedia, WikipediaTool
 from projects.components.files_and_knowledge.directory import Directory
+from projects.components.files_and_knowledge.file_content_retriever import FileContentRetriever
+from projects.components.files_and_knowledge.file_system import FileSystem
 from projects.components.files_and_knowledge.knowledge import Knowledge, KnowledgeBase, KnowledgeIngestion
 from projects.components.files_and_knowledge.memory_base import MemoryBase
 from projects.components.files_and_knowledge.read_file import ReadFile
 from projects.components.files_and_knowledge.save_to_file import SaveToFile
 from projects.components.flow_controls.data_condition import DataCondition
 from projects.components.flow_controls.flow_tool import FlowTool
+from projects.components.flow_controls.human_input import HumanInput
 from projects.components.flow_controls.if_else import IfElse
 from projects.components.flow_controls.listen import Listen
 from projects.components.flow_controls.loop import Loop
+from projects.components.flow_controls.merge_flows import MergeFlows
 from projects.components.flow_controls.notify import Notify
 from projects.components.flow_controls.pass_message import PassMessage
 from projects.components.flow_controls.run_flow import RunFlow
@@ -67,6 +71,7 @@ from projects.components.processing.extract_key import ExtractKey
 from projects.components.processing.filter_data import FilterData
 from projects.components.processing.filter_values import FilterValues
 from projects.components.processing.json_cleaner import JSONCleaner
+from projects.components.processing.keyword_search import KeywordSearch
 from projects.components.processing.merge_data import MergeData
 from projects.components.processing.message_to_data import MessageToData
 from projects.components.processing.operations import Operations
@@ -79,6 +84,7 @@ from projects.components.processing.select_data import SelectData
 from projects.components.processing.split_text import SplitText
 from projects.components.processing.table_operations import TableOperations
 from projects.components.processing.text_operations import TextOperations
+from projects.components.processing.text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter
 from projects.components.processing.type_convert import TypeConvert
 from projects.components.processing.update_data import UpdateData
 from projects.components.tools.calculator_tool import CalculatorTool
@@ -119,11 +125,13 @@ _BUILTIN: tuple[type[Component], ...] = (
     SmartRouter,
     StructuredOutput,
     DataCondition,
+    HumanInput,
     IfElse,
     PassMessage,
     Loop,
     Notify,
     Listen,
+    MergeFlows,
     RunFlow,
     SubFlow,
     FlowTool,
@@ -138,6 +146,7 @@ _BUILTIN: tuple[type[Component], ...] = (
     FilterData,
     FilterValues,
     JSONCleaner,
+    KeywordSearch,
     MergeData,
     MessageToData,
     Operations,
@@ -148,6 +157,8 @@ _BUILTIN: tuple[type[Component], ...] = (
     RegexExtractor,
     SelectData,
     SplitText,
+    CharacterTextSplitter,
+    RecursiveCharacterTextSplitter,
     TableOperations,
     TextOperations,
     TypeConvert,
@@ -169,6 +180,8 @@ _BUILTIN: tuple[type[Component], ...] = (
     ReadFile,
     SaveToFile,
     Directory,
+    FileContentRetriever,
+    FileSystem,
     Knowledge,
     KnowledgeIngestion,
     KnowledgeBase,

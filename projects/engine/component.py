@@ -6,12 +6,13 @@ it subclasses `Component` and names its classes in the entry-point group `headwa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from projects.engine.context import RunContext
+from projects.engine.questions import Question
 from projects.engine.tools import Tool
 
 NOTIFIED = "notified"  # in the run's state: name → the value that was told last (`Component.notify`)
@@ -76,11 +77,16 @@ class ComponentError(Exception):
 
 
 class PauseRun(Exception):
-    """Raised by a component that waits for a person: what runs beside it finishes, then the run ends as `waiting`."""
+    """Raised by a component that waits for a person: what can run without it finishes, then the run ends as `waiting`.
 
-    def __init__(self, request: Mapping[str, Any] | None = None) -> None:
+    When the questions are answered, the component is built once more: the answers are in `context.answers` by their questions' ids,
+    and `memory` (of what `snapshot.py` can keep) is in `context.memories` under the vertex' id.
+    """
+
+    def __init__(self, questions: Sequence[Question], memory: Any = None) -> None:
         super().__init__("The run waits for a person.")
-        self.request = dict(request or {})
+        self.questions = tuple(questions)
+        self.memory = memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,7 @@ class Component:
     icon: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()  # older type names that mean this component
     legacy: ClassVar[bool] = False
+    stands_for_edited: ClassVar[bool] = False  # documents have this type only as a node with code of its own, which it replaces
     declared_inputs: ClassVar[tuple[Input, ...]] = ()
     declared_outputs: ClassVar[tuple[Output, ...]] = ()
     takes_more_fields: ClassVar[bool] = False  # reads fields beyond the declared ones: a prompt's variables, an author's own rows
@@ -137,9 +144,15 @@ class Component:
     computing: str = ""  # the output that is being computed, by its name in the document
     repeat: Callable[[Any], Awaitable[Any]] = staticmethod(_cannot_repeat)
     notifications: Sequence[tuple[str, Any]] = ()
+    token_usage: Mapping[str, int] | None = None  # of models it asked without a message that carries it
     # Annotations of the MCP tool a flow becomes: everything it touches beyond its inputs.
     reads_world: ClassVar[bool] = False
     writes_world: ClassVar[bool] = False
+    only_adds: ClassVar[bool] = False  # what it writes never replaces or deletes anything
+    only_reads_with: ClassVar[Mapping[str, Collection[Any]]] = {}  # it writes nothing while each of these fields has one of these values
+    stays_home: ClassVar[bool] = False  # what it reads and writes is the owner's own, kept by this server
+    varies: ClassVar[bool] = False  # it may answer differently to the same inputs: the time, chance, what was said before
+    asks_person: ClassVar[bool] = False  # may raise PauseRun
 
     def __init__(self, *, vertex: VertexInfo, inputs: dict[str, Any], context: RunContext) -> None:
         self.vertex = vertex

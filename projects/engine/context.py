@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from projects.engine.questions import Answer
 from projects.engine.values import Message, Row, Table
-from projects.models.chat import ModelAccess
+from projects.models.chat import EmbeddingModel, ModelAccess
 
 if TYPE_CHECKING:
     import httpx  # 50 ms that a start need not pay
@@ -112,8 +113,10 @@ class KnowledgeAccess(Protocol):
         """
         ...
 
-    async def search_messages(self, query: str, *, session_id: str | None, limit: int) -> list[Row]:
-        """What was said in earlier runs of this flow, best first by words.
+    async def search_messages(
+        self, query: str, *, session_id: str | None, limit: int, embedding: EmbeddingModel | None = None
+    ) -> list[Row]:
+        """What was said in earlier runs of this flow, best first: by meaning with an embedding model, else by words.
 
         Rows have "text", "score", "sender", "sender_name", "session_id" and "timestamp". `session_id` None: in whatever session.
         """
@@ -156,6 +159,16 @@ class RunContext(Protocol):
     @property
     def state(self) -> dict[str, Any]:
         """Scratch space shared by all vertices of the run (loop counters, If-Else iterations)."""
+        ...
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What people have answered so far in this run, by their questions' ids. `cancel` only when the time for an answer is over."""
+        ...
+
+    @property
+    def memories(self) -> Mapping[str, Any]:
+        """What components that paused wanted to know again, by vertex id (`PauseRun.memory`)."""
         ...
 
     async def keep_message(self, message: Message) -> Message:

@@ -58,6 +58,8 @@ class VertexFinished:
     total: int
     excluded: tuple[str, ...] = ()  # vertices a router switched off with this step
     next: tuple[str, ...] = ()
+    is_step: bool = False  # of the flow itself; not for a loop's row, a tool's call, or what listens
+    notified: tuple[tuple[str, Any], ...] = ()  # what listeners are still to be told, after a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,26 @@ class Warned:
     message: str
 
 
-RunEvent: TypeAlias = RunStarted | VertexStarted | VertexFinished | VertexFailed | MessageAdded | TokenAdded | LogAdded | Warned
-OnEvent: TypeAlias = Callable[[RunEvent], Awaitable[None]]
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The last of a run that is followed by way of its flow; who waits for a run has its result."""
+
+    is_completed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InnerEvent:
+    """Something that a flow told which this run runs as one of its steps: progress inside a vertex, never the run's own."""
+
+    run_id: str  # of the inner run
+    flow_name: str
+    event: RunEvent
+
+
+RunEvent: TypeAlias = (
+    "RunStarted | VertexStarted | VertexFinished | VertexFailed | MessageAdded | TokenAdded | LogAdded | Warned | RunEnded | InnerEvent"
+)
+OnEvent: TypeAlias = Callable[["RunEvent"], Awaitable[None]]
 
 
 async def ignore(event: RunEvent) -> None:

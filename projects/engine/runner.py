@@ -6,7 +6,7 @@ Above: `invocation.py`. Below: `schedule.py` decides, components compute. Indepe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from projects.engine.component import NOTIFIED, Component, ComponentError, Input
 from projects.engine.context import RunContext
 from projects.engine.events import LogAdded, OnEvent, RunStarted, VertexFailed, VertexFinished, VertexResult, VertexStarted, ignore
 from projects.engine.graph import Edge, Field, Graph, Vertex
+from projects.engine.questions import Question
 from projects.engine.steps import Steps
 from projects.engine.tools import Tool, ToolFailed
 from projects.engine.values import Message
@@ -34,11 +35,16 @@ _BLANK_MEANS_DEFAULT = frozenset((InputKind.INTEGER, InputKind.NUMBER, InputKind
 
 @dataclass(slots=True)
 class RunResult:
-    """`results` in file order, only vertices that ran or were given. `waiting`: a component paused the run."""
+    """`results` in file order, only vertices that ran or were given. The rest is there when a component paused the run."""
 
     results: dict[str, VertexResult]
-    waiting: bool = False
-    requests: dict[str, dict[str, Any]] = field(default_factory=dict)  # what paused vertices ask of a person
+    questions: tuple[Question, ...] = ()  # what the run waits for, in the order of the vertices
+    memories: dict[str, Any] = field(default_factory=dict)  # what the paused vertices want to know again
+    notified: list[tuple[str, Any]] = field(default_factory=list)  # what listeners have not been told yet
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self.questions)
 
 
 async def run_graph(
@@ -50,11 +56,14 @@ async def run_graph(
     start: str | None = None,
     stop: str | None = None,
     given: Mapping[str, VertexResult] = _NOTHING,
+    absent: Collection[str] = (),
+    notified: Sequence[tuple[str, Any]] = (),
     steps: Steps | None = None,
 ) -> RunResult:
     """Run what `start` (by default the graph's own start) needs, up to `stop`.
 
-    `values` are put into fields: they win over what is stored and lose to an edge. `given` vertices are not run again.
+    `values` are put into fields: they win over what is stored and lose to an edge. `given` vertices are not run again, nor are `absent`
+    ones, which have no result. `notified` is what listeners are still to be told.
     `steps` is shared with what else belongs to the same run. Raises FlowCannotRun before anything starts, LimitReached when the steps
     are used up, ComponentFailed after the event; when it ends, however it ends, no task is left.
     """
@@ -63,9 +72,12 @@ async def run_graph(
     plan = _plan(graph, start, stop)
     if plan.problems:
         _refuse(plan.problems)
-    run = _Run(plan, context, on_event, values, given, steps if steps is not None else Steps())
+    run = _Run(plan, context, on_event, values, given, steps if steps is not None else Steps(), absent=absent)
+    run.notified.extend(notified)
     result = await run.run()
-    if run.notified:
+    if result.waiting:
+        result.notified = run.notified
+    elif run.notified:
         await _tell_listeners(graph, run, result)
     return result
 
@@ -248,7 +260,11 @@ def _make_step(graph: Graph, order: schedule.Order, vertex: Vertex, body: _Body 
     )
     outputs, unknown = _wanted_outputs(graph, vertex, component)
     methods = {item.method: item.name for item in component.declared_outputs}
-    methods = {method: name for method, name in methods.items() if sum(item.method == method for item in outputs) == 1}
+    methods = {
+        method: name
+        for method, name in methods.items()
+        if sum(item.method == method for item in outputs) == 1 == sum(item.method == method for item in component.declared_outputs)
+    }
     return _Step(
         vertex=vertex,
         component=component,
@@ -397,7 +413,7 @@ class _Run:
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._failure: BaseException | None = None
-        self._requests: dict[str, dict[str, Any]] = {}
+        self._pauses: dict[int, PauseRun] = {}
 
     async def run(self) -> RunResult:
         if self._emit is not None and self._root is self:
@@ -405,13 +421,21 @@ class _Run:
         for position, result in self._given.items():
             self._done[position] = result
         ready = self._progress.begin({position: result.stopped_outputs for position, result in self._given.items()}, self._absent)
-        while len(ready) == 1 and not self._requests:
+        while len(ready) == 1:
             # Most flows are a line: they need no task.
             ready = await self._advance(ready[0])
-        if ready and not self._requests:
+        if ready:
             await self._run_side_by_side(ready)
-        results = {id: result for id, result in zip(self._plan.order.ids, self._done, strict=True) if result is not None}
-        return RunResult(results, waiting=bool(self._requests), requests=self._requests)
+        ids = self._plan.order.ids
+        results = {id: result for id, result in zip(ids, self._done, strict=True) if result is not None}
+        if not self._pauses:
+            return RunResult(results)
+        pauses = sorted(self._pauses.items())
+        return RunResult(
+            results,
+            questions=tuple(question for _, pause in pauses for question in pause.questions),
+            memories={ids[position]: pause.memory for position, pause in pauses if pause.memory is not None},
+        )
 
     async def _run_side_by_side(self, ready: list[int]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -433,7 +457,7 @@ class _Run:
         try:
             while True:
                 ready = await self._advance(position)
-                if not ready or self._requests or self._failure is not None:
+                if not ready or self._failure is not None:
                     self._running -= 1
                     return
                 if len(ready) > 1 or self._running > 1:
@@ -456,7 +480,7 @@ class _Run:
         try:
             result = await self._build(position)
         except PauseRun as pause:
-            self._requests[self._plan.order.ids[position]] = pause.request
+            self._pauses[position] = pause
             return []
         self._done[position] = result
         ready, excluded = self._progress.finish(position, result.stopped_outputs)
@@ -471,6 +495,8 @@ class _Run:
                     total=total,
                     excluded=tuple(ids[index] for index in excluded),
                     next=tuple(ids[index] for index in ready),
+                    is_step=self._root is self,
+                    notified=tuple(self.notified),
                 )
             )
         return ready
@@ -526,6 +552,8 @@ class _Run:
                     output = instance.computing = wanted.name
                     result.outputs[output] = await self._compute(instance, wanted, result)
                 output = None
+                if instance.token_usage:
+                    result.token_usage = _added(result.token_usage, instance.token_usage)
         except PauseRun:
             raise
         except asyncio.CancelledError:
@@ -757,9 +785,14 @@ async def _tell_listeners(graph: Graph, run: _Run, result: RunResult) -> None:
             given = {id: results[id] for id in plan.order.ids if id in results and id not in behind}
             _, absent = run.results_for([id for id in plan.order.ids if id not in behind and id not in given])
             further = await run.continued(plan, given, absent)
+            if further.waiting:
+                raise ComponentFailed(
+                    component_id=vertex.id,
+                    component_type=vertex.type,
+                    display_name=vertex.display_name,
+                    reason="Nothing behind a Listen can wait for a person.",
+                )
             results.update(further.results)
-            result.waiting |= further.waiting
-            result.requests.update(further.requests)
     order = {id: position for position, id in enumerate(graph.vertices)}
     result.results = dict(sorted(results.items(), key=lambda item: order[item[0]]))
 

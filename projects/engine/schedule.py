@@ -40,6 +40,16 @@ def run_set(graph: Graph, start: str | None, stop: str | None) -> frozenset[str]
     return frozenset(wanted - idle.difference({start, stop}))
 
 
+def end_vertices(graph: Graph) -> tuple[str, ...]:
+    """The vertices that answer for a flow, in file order: its outputs, or without any those that nothing follows."""
+    planned = run_set(graph, default_start(graph), None)
+    outputs = tuple(id for id, vertex in graph.vertices.items() if vertex.is_output and id in planned)
+    if outputs:
+        return outputs
+    last = tuple(id for id, vertex in graph.vertices.items() if id in planned and not graph.outgoing[id] and not vertex.tool_mode)
+    return tuple(id for id in last if not graph.vertices[id].is_input) or last
+
+
 def behind(graph: Graph, sources: Iterable[str]) -> set[str]:
     """The sources and everything reachable from them."""
     found, left = set(sources), list(sources)

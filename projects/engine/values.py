@@ -47,6 +47,7 @@ class Message:
     state: str = "complete"  # or "partial" while it streams
     usage: dict[str, int] | None = None
     duration: float | None = None
+    icon: str | None = None  # by which a chat shows who speaks
     data: dict[str, Any] = field(default_factory=dict)  # further keys of a Message that also carries data
 
     def copy(self, **changes: Any) -> Message:

@@ -53,6 +53,8 @@ _PROTECTED_NAMES = frozenset(
     )
 )
 _PROTECTED_FIELDS = frozenset((("SQLComponent", "query"), ("SQLDatabase", "uri"), ("Directory", "path"), ("File", "path")))
+# What a person sends along with a message is the caller's to choose: it names uploads of the flow's owner and nothing else.
+_ATTACHMENTS = frozenset((("ChatInput", "files"),))
 
 _UNREAD_TYPES = frozenset(("code", "tools"))  # about a node, not for it
 
@@ -224,7 +226,8 @@ class _Compiler:
         """What stands behind a node. A known type that its author has not edited is ours, whatever code it carries."""
         node, type, name = identity.node, identity.type, identity.display_name
         code = _code_of(node)
-        if node.get("edited") is True or (component is None and contains_code(type)):
+        stands_in = component is not None and component.stands_for_edited
+        if (node.get("edited") is True and not stands_in) or (component is None and contains_code(type)):
             told = "Its author edited the code of this component. " if node.get("edited") is True else ""
             return NodeReport(id, type, NodeStatus.CODE, name, reason=f"{told}{CODE_REASON}{_hash_told(code)}", hint=CODE_HINT)
         if component is not None:
@@ -497,10 +500,13 @@ def read_field(name: str, raw: Mapping[str, Any], declared: Input | None, compon
         options=tuple(item for item in options if isinstance(item, str)) if isinstance(options, list) and options else (),
         api_editable=get("api_editable") is True,
         override_skip=get("override_skip") is True,
-        protected=(declared is not None and declared.protected)
-        or type in _PROTECTED_TYPES
-        or name in _PROTECTED_NAMES
-        or (component_type, name) in _PROTECTED_FIELDS,
+        protected=(component_type, name) not in _ATTACHMENTS
+        and (
+            (declared is not None and declared.protected)
+            or type in _PROTECTED_TYPES
+            or name in _PROTECTED_NAMES
+            or (component_type, name) in _PROTECTED_FIELDS
+        ),
         declared=declared is not None or not has_component,
     )
 

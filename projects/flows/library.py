@@ -22,6 +22,7 @@ from projects.flows.flow import (
     draft_values,
     webhook_in,
 )
+from projects.flows.kept_texts import KeptTexts
 from projects.free_names import free_endpoint_name, free_name
 from projects.kept_text import can_be_kept, find_uuid, json_text, refused
 from projects.unit_of_work import change_catalogue, reading
@@ -50,6 +51,7 @@ class FlowLibrary:
         self._database = database
         self._on_change = on_change
         self._default_project = default_project or DefaultProject()
+        self.kept_texts = KeptTexts(database)  # of lists of flows, for the faces
 
     async def create(self, caller: Caller, draft: FlowDraft) -> Flow:
         """Make a flow. A name or endpoint name that is taken gets a number; a project that is not the caller's becomes the default one."""
@@ -97,12 +99,12 @@ class FlowLibrary:
         if project_id is not None and (project_id := find_uuid(project_id)) is None:
             return []
         async with reading(self._database) as session:
-            rows = await FlowRepository(session).list_owned(
-                owner_id=caller.user_id,
-                project_id=project_id,
-                is_component=components,
-                flow_type=flow_type,
-                with_documents=with_documents,
+            flows = FlowRepository(session)
+            chosen: dict[str, Any] = {"project_id": project_id, "is_component": components, "flow_type": flow_type}
+            rows: Sequence[Any] = (
+                await flows.list_owned(owner_id=caller.user_id, **chosen)
+                if with_documents
+                else await flows.list_headers(owner_id=caller.user_id, **chosen)
             )
         return [Flow.from_row(row, with_document=with_documents) for row in rows]
 
@@ -209,12 +211,7 @@ class FlowLibrary:
 
         async def work(session: AsyncSession) -> tuple[Flow, str]:
             row = await _find(FlowRepository(session), flow_id, owner_id=caller.user_id)
-            if expected_version is not None and row.version != expected_version:
-                raise Stale(
-                    "The flow was changed meanwhile; read it again and repeat your change on what is there now.",
-                    expected=str(expected_version),
-                    current=str(row.version),
-                )
+            _check_version(row, expected_version, caller)
             moved_from = row.project_id
             await self._change(session, row, given, has_webhook)
             return Flow.from_row(row, with_document=True), moved_from
@@ -223,12 +220,13 @@ class FlowLibrary:
         await self._tell([_updated(flow, moved_from)])
         return flow
 
-    async def delete(self, caller: Caller, flow_id: str) -> None:
-        """With its messages, runs, builds and transactions. Raises NotFound, Locked."""
+    async def delete(self, caller: Caller, flow_id: str, *, expected_version: int | None = None) -> None:
+        """With its messages, runs, builds and transactions. Raises NotFound, Stale (another version than expected), Locked."""
 
         async def work(session: AsyncSession) -> FlowRow:
             flows = FlowRepository(session)
             row = await _find(flows, flow_id, owner_id=caller.user_id, with_document=False)
+            _check_version(row, expected_version, caller)
             _check_unlocked(row)
             await flows.delete_many([row.id], owner_id=caller.user_id)
             return row
@@ -416,6 +414,19 @@ async def _check_free(flows: FlowRepository, values: Mapping[str, Any], *, owner
         raise AlreadyExists("Another of your flows has this name; choose a different one.", field="name")
     if endpoint_name is not None and await flows.endpoint_name_is_taken(endpoint_name, owner_id=owner_id, except_id=except_id):
         raise AlreadyExists(f"Another of your flows has the endpoint name {endpoint_name}; choose a different one.", field="endpoint_name")
+
+
+def _check_version(row: FlowRow, expected: int | None, caller: Caller) -> None:
+    if expected is None or row.version == expected:
+        return
+    raise Stale(
+        "The flow was changed meanwhile; read it again and repeat your change on what is there now.",
+        flow_id=row.id,
+        expected=expected,
+        current=row.version,
+        modified_by=(caller.user_id, caller.username),
+        modified_at=row.updated_at,
+    )
 
 
 def _check_unlocked(row: FlowRow) -> None:

@@ -83,9 +83,7 @@ def _files(vertex: Vertex, fed: set[str], around: Surroundings) -> Iterator[Prob
         paths = item.value if isinstance(item.value, list) else [item.value]
         for path in paths:
             if isinstance(path, str) and path and path not in around.files:
-                message = (
-                    f"{_shown(vertex)} reads the file {path!r}, which is not there. Upload it, and choose it in the node or by a tweak."
-                )
+                message = f"{_shown(vertex)} reads the file {path!r}, which is not there. Upload it, and choose it in the node."
                 yield Problem(ProblemKind.MISSING_FILE, message, vertex.id)
 
 

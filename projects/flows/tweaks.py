@@ -98,7 +98,7 @@ def _check(graph: Graph, changes: list[_Change], tweaks: Mapping[str, Any], poli
     if policy is TweaksPolicy.OFF and set(tweaks) - _IMPLICIT:
         raise TweaksRefused("This server takes no tweaks.", fields=[_short(key) for key in tweaks if key not in _IMPLICIT])
     protected = {
-        f"{change.vertex_id}.{change.field}" for change in changes if _is_protected(graph.vertices[change.vertex_id].fields[change.field])
+        f"{change.vertex_id}.{change.field}" for change in changes if is_protected(graph.vertices[change.vertex_id].fields[change.field])
     }
     # The name alone is refused too: a node without a code field is no reason to take code.
     reached = {change.vertex_id for change in changes if change.field == CODE}
@@ -126,7 +126,8 @@ def _check(graph: Graph, changes: list[_Change], tweaks: Mapping[str, Any], poli
         )
 
 
-def _is_protected(field: Field) -> bool:
+def is_protected(field: Field) -> bool:
+    """Whether no caller may set it: code, file paths, SQL or a base address that its author did not mark `api_editable`."""
     return field.protected and not field.api_editable
 
 

@@ -53,7 +53,7 @@ class AnthropicChatModel:
         seconds = options.timeout_seconds or self._timeout_seconds
         request = self._request(messages, tools, options)
         with _told(self._asked), deadline_told(self._asked, seconds):
-            answer: Any = await within(seconds, self._client.messages.create(**request))
+            answer: Any = await within(seconds, self._sent(request))
         blocks = getattr(answer, "content", None)
         if not isinstance(blocks, list):
             raise self._asked.unreadable()
@@ -73,7 +73,7 @@ class AnthropicChatModel:
         finish_reason: str | None = None
         is_empty = True
         with _told(self._asked), deadline_told(self._asked, seconds):
-            events: Any = await within(seconds, self._client.messages.create(**request))
+            events: Any = await within(seconds, self._sent(request))
             async with events:
                 async for event in each_within(seconds, aiter(events)):
                     is_empty = False
@@ -99,13 +99,27 @@ class AnthropicChatModel:
         made = tuple(tool_call(call["id"], call["name"], call["arguments"]) for _, call in sorted(calls.items()))
         yield Reply("".join(texts), made, Usage(read, written), model, _FINISH.get(finish_reason, "stop"))
 
+    async def _sent(self, request: dict[str, Any]) -> Any:
+        """The SDK's answer. A model that takes no temperature or the like is asked once more without."""
+        import anthropic
+
+        try:
+            return await self._client.messages.create(**request)
+        except anthropic.BadRequestError as error:
+            refused = [name for name in request["extra_body"] if name in _SAMPLING and name in _reason(error)]
+            if not refused:
+                raise
+            kept = {name: value for name, value in request["extra_body"].items() if name not in _SAMPLING}
+        return await self._client.messages.create(**{**request, "extra_body": kept})
+
     def _request(self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec], options: ChatOptions) -> dict[str, Any]:
         system = "\n\n".join(message.text for message in messages if message.role == "system" and message.text)
         request: dict[str, Any] = {
             "model": self.name,
             "max_tokens": options.max_tokens or MAX_TOKENS,
             "messages": _turns(messages),
-            **options.extra,
+            # The SDK no longer knows temperature and its like by name, though models still take them.
+            "extra_body": dict(options.extra),
         }
         if options.json_mode or options.response_schema is not None:
             # There is no such mode, so the model is told.
@@ -114,7 +128,7 @@ class AnthropicChatModel:
         if system:
             request["system"] = system
         if options.temperature is not None:
-            request["temperature"] = min(options.temperature, 1.0)
+            request["extra_body"]["temperature"] = min(options.temperature, 1.0)
         if tools:
             request["tools"] = [
                 {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)} for tool in tools
@@ -122,6 +136,7 @@ class AnthropicChatModel:
         return request
 
 
+_SAMPLING = frozenset(("temperature", "top_p", "top_k"))
 _FINISH = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 
 

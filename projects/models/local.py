@@ -27,6 +27,7 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 CONTEXT_TOKENS = 8192
 MAX_ANSWER_TOKENS = 512  # so small a model does not always find an end
+STEADY = 0.2  # up to this temperature the likeliest word is taken: so small a model spoils half of its answers by one unlikely beginning
 _NO_OPTIONS = ChatOptions()
 
 
@@ -202,7 +203,8 @@ def _request(messages: Sequence[ChatMessage], options: ChatOptions) -> dict[str,
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": min(options.max_tokens or MAX_ANSWER_TOKENS, CONTEXT_TOKENS // 2),
-        "temperature": 0.2 if options.temperature is None else options.temperature,
+        "temperature": 0.0 if (options.temperature or 0.0) <= STEADY else options.temperature,
+        "dry_multiplier": 0.8,  # against answers that go round in circles
     }
     if options.seed is not None:
         request["seed"] = options.seed

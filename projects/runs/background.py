@@ -4,9 +4,13 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from projects.errors import HeadwaterError
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class BackgroundTasks:
@@ -31,6 +35,18 @@ class BackgroundTasks:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def start_watched(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """The same for work whose outcome somebody may ask for: only what is no error of a run's own is logged."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended_watched)
+        return task
+
+    def _ended_watched(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.log(logging.INFO if isinstance(error, HeadwaterError) else logging.ERROR, "%s ended: %r", task.get_name(), error)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -6,22 +6,25 @@ is written earlier, as `running`, so that it can be seen and settled if this pro
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from projects.engine import snapshot
 from projects.engine.events import VertexResult
 from projects.engine.values import Data, Message, Table, jsonable
+from storage.database import Conflict, DatabaseUnavailable
 from storage.ids import new_id
 from storage.run_writer import RunBatch, RunUpdate, RunWriter
-from storage.tables import MessageRow, RunRow, TransactionRow, VertexBuildRow
+from storage.tables import MessageRow, RunRow, RunVertexResultRow, TransactionRow, VertexBuildRow
 
 LEASE = timedelta(seconds=60)
 TEXT_LIMIT = 6_000  # characters kept of one text in builds and transactions
+NOT_KEPT = ""  # stands for the result of a vertex that has finished and gave what cannot be kept
 LIST_LIMIT = 1_000  # items kept of one list there
 
 
@@ -35,6 +38,10 @@ class RunState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+
+
+class LeaseLost(Exception):
+    """The run has become another process's, or has ended elsewhere: nothing more of it is to be done here."""
 
 
 OPEN_STATES = frozenset({RunState.QUEUED.value, RunState.RUNNING.value, RunState.WAITING.value})
@@ -59,17 +66,32 @@ class RunIdentity:
     request: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Texts of `checkpoint.py` and `request.py`: what a waiting run asks, and what it takes to go on."""
+
+    questions: str
+    checkpoint: str
+    request: str
+    expires_at: datetime | None
+
+
 class RunRecord:
     """Gathers the rows of one run. Use it in one task; `begin` once, then add, then exactly one of `finish` and `abandon`."""
 
-    def __init__(self, identity: RunIdentity, writer: RunWriter, *, visible_after_seconds: float) -> None:
+    def __init__(
+        self, identity: RunIdentity, writer: RunWriter, *, visible_after_seconds: float, kept_results: Collection[str] | None = None
+    ) -> None:
+        """`kept_results`, of a run that goes on: the vertices whose results are in the database. Its row is there then too."""
         self._identity = identity
         self._writer = writer
         self._batch = RunBatch(inserts=[], updates=[], key_uses=[])
-        self._is_written = False
+        self._is_written = self._goes_on = kept_results is not None
+        self._kept_results = set(kept_results or ())
         self._visible_after_seconds = visible_after_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._warnings: list[str] = []
+        self.state = RunState.RUNNING
 
     def begin(self) -> None:
         """From here on the run becomes visible as `running` when it is not over soon."""
@@ -79,7 +101,81 @@ class RunRecord:
         """Commit the run before anybody is told that it was accepted."""
         self._batch.inserts.append((RunRow, self._row(state)))
         self._is_written = True
+        self._goes_on = self._identity.request is not None
         await self._writer.write(self._take())
+
+    def make_durable(self, request: str, checkpoint: str, results: Iterable[VertexResult]) -> None:
+        """From now on another process can go on with the run: what it takes is written at once. Nothing happens when the run is over."""
+        if self._timer is None:
+            return
+        self._goes_on = True
+        self._keep(results)
+        if self._is_written:
+            self._batch.updates.append(self._change({"request": request, "checkpoint": checkpoint}))
+        else:
+            self._identity = replace(self._identity, request=request)
+        self.show()
+
+    async def commit_step(self, result: VertexResult, checkpoint: str) -> None:
+        """Commit that a vertex has finished, with what it gave; it is not run again then. Raises LeaseLost.
+
+        While the database cannot be reached, what there is to write waits for the next time.
+        """
+        self._keep((result,))
+        values = {"checkpoint": checkpoint, "lease_expires_at": datetime.now(UTC) + LEASE, "warnings": self._warnings_text()}
+        self._batch.updates.append(self._change(values))
+        batch = self._take()
+        try:
+            counts = await self._writer.write(batch)
+        except DatabaseUnavailable:
+            self._batch = RunBatch(batch.inserts + self._batch.inserts, batch.updates + self._batch.updates, [])
+            return
+        except Conflict as error:
+            raise LeaseLost from error
+        if not counts[-1]:
+            raise LeaseLost
+
+    def hand_back(self, checkpoint: str) -> None:
+        """Into the queue again, without waiting: this process ends in the middle of the run."""
+        self._writer.write_soon(self._back_to_queue(checkpoint))
+
+    async def put_off(self, checkpoint: str, *, available_at: datetime, attempt: int) -> None:
+        """Into the queue again for another attempt, no earlier than that."""
+        await self._writer.write(self._back_to_queue(checkpoint, available_at=available_at, attempt=attempt))
+
+    def drop(self) -> None:
+        """Write nothing more."""
+        self._stop_timer()
+        self._take()
+
+    def _back_to_queue(self, checkpoint: str, *, available_at: datetime | None = None, attempt: int | None = None) -> RunBatch:
+        self._stop_timer()
+        values: dict[str, Any] = {
+            "state": RunState.QUEUED.value,
+            "lease_owner": None,
+            "lease_expires_at": None,
+            "available_at": available_at,
+            "checkpoint": checkpoint,
+            "warnings": self._warnings_text(),
+        }
+        if attempt is not None:
+            values["attempt"] = attempt
+        self._batch.updates.append(self._change(values))
+        return self._take()
+
+    def _change(self, values: dict[str, Any]) -> RunUpdate:
+        return RunUpdate(
+            run_id=self._identity.run_id, values=values, only_from=frozenset({"running"}), lease_owner=self._identity.process_id
+        )
+
+    def _keep(self, results: Iterable[VertexResult]) -> None:
+        """`keep_results`, with a mark for those that cannot be kept: that they have finished is known all the same."""
+        results = list(results)
+        self.keep_results(results)
+        for result in results:
+            if result.vertex_id not in self._kept_results:
+                self._kept_results.add(result.vertex_id)
+                self._batch.inserts.append((RunVertexResultRow, self._result_row(result.vertex_id, NOT_KEPT)))
 
     def warn(self, message: str) -> None:
         if message not in self._warnings:
@@ -114,6 +210,7 @@ class RunRecord:
                             },
                             "state": message.state,
                             "usage": message.usage,
+                            "icon": message.icon,
                         }
                     ),
                     "category": message.category,
@@ -175,6 +272,39 @@ class RunRecord:
             )
         )
 
+    def keep_results(self, results: Iterable[VertexResult], *, limit: int | None = None) -> None:
+        """Have these results read back later with their types; those that cannot be kept, or exceed `limit` characters, are left out."""
+        size = 0
+        for result in results:
+            if result.vertex_id in self._kept_results:
+                continue
+            try:
+                content = snapshot.result_to_text(result)
+            except snapshot.CannotKeep:
+                continue
+            size += len(content)
+            if limit is not None and size > limit:
+                break
+            self._kept_results.add(result.vertex_id)
+            self._batch.inserts.append((RunVertexResultRow, self._result_row(result.vertex_id, content)))
+
+    def _result_row(self, vertex_id: str, content: str) -> dict[str, Any]:
+        run_id = self._identity.run_id
+        return {"run_id": run_id, "vertex_id": vertex_id, "attempt": 1, "content": content, "created_at": datetime.now(UTC)}
+
+    def _warnings_text(self) -> str | None:
+        return _json(self._warnings) if self._warnings else None
+
+    async def wait_for_person(self, pause: Pause, *, result: Mapping[str, Any]) -> None:
+        """Commit what is left and what it takes to go on; the run is `waiting` then."""
+        further = {
+            "questions": pause.questions,
+            "checkpoint": pause.checkpoint,
+            "request": pause.request,
+            "available_at": pause.expires_at,
+        }
+        await self._writer.write(self._last(RunState.WAITING, result=result, error=None, further=further))
+
     async def finish(self, state: RunState, *, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None) -> None:
         """Commit what is left with the state the run ended in; returns after the commit."""
         await self._writer.write(self._last(state, result=result, error=error))
@@ -183,24 +313,45 @@ class RunRecord:
         """The same without waiting: the task is being cancelled and must not await."""
         self._writer.write_soon(self._last(state, result=None, error=error))
 
-    def _last(self, state: RunState, *, result: Mapping[str, Any] | None, error: Mapping[str, Any] | None) -> RunBatch:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _last(
+        self,
+        state: RunState,
+        *,
+        result: Mapping[str, Any] | None,
+        error: Mapping[str, Any] | None,
+        further: Mapping[str, Any] | None = None,
+    ) -> RunBatch:
+        self._stop_timer()
+        self.state = state
         values = {
             "state": state.value,
             "result": None if result is None else _json(result),
             "error": None if error is None else _json(error),
-            "warnings": _json(self._warnings) if self._warnings else None,
+            "warnings": self._warnings_text(),
             "finished_at": None if state is RunState.WAITING else datetime.now(UTC),
             "lease_expires_at": None,
         }
+        if further is not None:
+            values |= further
+        elif self._goes_on:
+            values |= {"questions": None, "checkpoint": None, "request": None}  # it will not go on again
         if self._is_written:
-            self._batch.updates.append(RunUpdate(run_id=self._identity.run_id, values=values, only_from=OPEN_STATES))
+            self._batch.updates.append(replace(self._change(values), only_from=OPEN_STATES))
         else:
             self._batch.inserts.insert(0, (RunRow, {**self._row(state), **values}))
             self._is_written = True
         return self._take()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def show(self) -> None:
+        """Write what there is now, unless the run is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._show()
 
     def _show(self) -> None:
         """Write what there is now. Later rows follow at the same pace."""
@@ -208,8 +359,7 @@ class RunRecord:
             self._batch.inserts.insert(0, (RunRow, self._row(RunState.RUNNING)))
             self._is_written = True
         else:
-            lease = {"lease_expires_at": datetime.now(UTC) + LEASE}
-            self._batch.updates.append(RunUpdate(run_id=self._identity.run_id, values=lease, only_from=OPEN_STATES))
+            self._batch.updates.append(self._change({"lease_expires_at": datetime.now(UTC) + LEASE}))
         self._writer.write_soon(self._take())
         self._timer = asyncio.get_running_loop().call_later(LEASE.total_seconds() / 4, self._show)
 
@@ -230,8 +380,8 @@ class RunRecord:
             "session_id": identity.session_id,
             "state": state.value,
             "attempt": 1,
-            "lease_owner": identity.process_id,
-            "lease_expires_at": identity.created_at + LEASE,
+            "lease_owner": None if state is RunState.QUEUED else identity.process_id,
+            "lease_expires_at": None if state is RunState.QUEUED else identity.created_at + LEASE,
             "idempotency_key": identity.idempotency_key,
             "body_digest": identity.body_digest,
             "request": identity.request,
@@ -239,7 +389,7 @@ class RunRecord:
             "error": None,
             "warnings": None,
             "created_at": identity.created_at,
-            "started_at": identity.created_at,
+            "started_at": None if state is RunState.QUEUED else identity.created_at,
             "finished_at": None,
         }
 

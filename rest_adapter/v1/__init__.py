@@ -3,36 +3,55 @@
 from rest_adapter.routing import Endpoint
 from rest_adapter.v1 import (
     api_keys,
+    background_runs,
+    build,
+    client_installs,
     documents,
     files,
     flows,
     login,
+    logs,
     mcp_projects,
+    metrics,
     monitor,
+    profile_pictures,
+    project_artefacts,
     projects,
+    responses,
     runs,
     server,
     starter_projects,
     users,
     variables,
+    webhooks,
 )
 from rest_adapter.v2 import files as own_files
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *runs.HOT_ENDPOINTS,  # /api/v1/run/… /api/v1/webhook/…
+    *runs.HOT_ENDPOINTS,  # /api/v1/run/
+    *webhooks.HOT_ENDPOINTS,  # /api/v1/webhook/
     *server.HOT_ENDPOINTS,  # /health /health_check
     *api_keys.ENDPOINTS,  # /api/v1/api_key/
+    *build.ENDPOINTS,  # /api/v1/build/ /api/v1/build_public_tmp/
     *server.ENDPOINTS,  # /api/v1/config /api/v1/version
     *files.ENDPOINTS,  # /api/v1/files/
+    *profile_pictures.ENDPOINTS,  # /api/v1/files/profile_pictures/
     *flows.ENDPOINTS,  # /api/v1/flows/
     *login.ENDPOINTS,  # /api/v1/login /api/v1/logout …
     *mcp_projects.ENDPOINTS,  # /api/v1/mcp/project/
+    *client_installs.ENDPOINTS,  # /api/v1/mcp/project/…/install …
+    *project_artefacts.ENDPOINTS,  # /api/v1/mcp/project/…/bundle …/server.json
     *monitor.ENDPOINTS,  # /api/v1/monitor/
     *projects.ENDPOINTS,  # /api/v1/projects/ /api/v1/folders/
-    *runs.ENDPOINTS,  # /api/v1/runs/
+    *responses.ENDPOINTS,  # /api/v1/responses
+    *runs.ENDPOINTS,  # /api/v1/run/advanced/
+    *background_runs.ENDPOINTS,  # /api/v1/runs
     *starter_projects.ENDPOINTS,  # /api/v1/starter-projects/
     *users.ENDPOINTS,  # /api/v1/users/
     *variables.ENDPOINTS,  # /api/v1/variables/
+    *webhooks.ENDPOINTS,  # /api/v1/webhook-events/
     *own_files.ENDPOINTS,  # /api/v2/files
+    *logs.ENDPOINTS,  # /logs /logs-stream
+    *metrics.ENDPOINTS,  # /metrics
     *documents.ENDPOINTS,  # /docs /openapi.json
 )

@@ -12,13 +12,13 @@ from typing import IO, Any
 from urllib.parse import quote
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from projects.errors import InvalidInput, TooLarge
 from rest_adapter import json_body
 from rest_adapter.errors import BadRequest
+from rest_adapter.uploads import uploaded_file
 
 MEGABYTE = 1024 * 1024
 MAX_ENTRIES = 500
@@ -53,19 +53,20 @@ async def read_uploaded_project(request: Request) -> dict[str, Any]:
 
 async def read_uploaded_file(request: Request) -> tuple[bytes, str]:
     """The bytes of the form's `file` and the name it was sent under."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise BadRequest("No file provided: send it as the field `file` of a multipart form.")
-    async with request.form(max_files=1, max_fields=10) as form:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise BadRequest("No file provided: send it as the field `file` of a multipart form.")
-        content = await file.read(MAX_TOTAL_BYTES + 1)
-        name = file.filename or ""
-    if len(content) > MAX_TOTAL_BYTES:
-        raise TooLarge(f"The file is larger than {MAX_TOTAL_BYTES // MEGABYTE} MB.")
+    content = bytearray()
+    try:
+        async with uploaded_file(request) as upload:
+            async for piece in upload.pieces():
+                content += piece
+                if len(content) > MAX_TOTAL_BYTES:
+                    raise TooLarge(f"The file is larger than {MAX_TOTAL_BYTES // MEGABYTE} MB.")
+    except InvalidInput as error:
+        if any(problem.kind == "missing" for problem in error.problems):
+            raise BadRequest(error.message) from None  # the files' routes say 422 to it, those of flows 400
+        raise
     if not content:
         raise BadRequest("The file is empty.")
-    return content, name
+    return bytes(content), upload.name
 
 
 def flows_in(content: bytes) -> list[dict[str, Any]]:

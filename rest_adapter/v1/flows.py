@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
@@ -32,11 +33,13 @@ from projects.flows.secret_values import without_secrets
 from projects.kept_text import refused
 from projects.services import ProjectServices
 from rest_adapter.errors import BadRequest, JsonResponse
-from rest_adapter.routing import Answer, OwnerRule, endpoint
+from rest_adapter.routing import Answer, Header, OwnerRule, endpoint
+from rest_adapter.stored_json import stored_json, write_json
 from rest_adapter.v1.flow_files import archive_answer, read_uploaded_flows
 from rest_adapter.v1.models import Detail, Ids, Page, Paging, Said, Seconds, Wire, page_of, seconds_text
+from rest_adapter.version_tokens import version_in, version_token
 
-_VERSION_BITS = 48
+_IF_MATCH = Header("If-Match", "The version_token of the state that was seen; a newer one is not overwritten.")
 
 ShortText = Annotated[str, Field(max_length=MAX_NAME_LENGTH)]
 LongText = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH)]
@@ -212,32 +215,44 @@ def flow_read(flow: Flow) -> dict[str, Any]:
         "folder_id": flow.project_id,
         "workspace_id": None,
         "name_key": None,
-        "version_token": version_token(flow),
+        "version_token": version_token(flow.id, flow.version),
     }
 
 
-def flow_header(flow: Flow) -> dict[str, Any]:
-    """The short form: the document only of a component."""
-    full = flow_read(flow)
-    return {name: full[name] if name != "data" or flow.is_component else None for name in FlowHeader.model_fields}
+def flow_listed(flow: Flow) -> dict[str, Any]:
+    """The same for answers with many flows: the document is its stored text."""
+    return flow_read(replace(flow, document=None)) | {"data": None if flow.document is None else stored_json(flow.document)}
 
 
-def version_token(flow: Flow) -> str:
-    """The flow's version as a UUID (version 8): the flow's own first bits, then the number. Only its form is Langflow's."""
-    bits = UUID(flow.id).int >> _VERSION_BITS << _VERSION_BITS | flow.version
-    bits = bits & ~(0xF << 76) | 8 << 76
-    return str(UUID(int=bits & ~(3 << 62) | 2 << 62))
+def flow_header(flow: Flow, document: str | None) -> dict[str, Any]:
+    """The short form, without what only the whole flow needs. `document` is that of a component."""
+    return {
+        "id": flow.id,
+        "name": flow.name,
+        "folder_id": flow.project_id,
+        "is_component": flow.is_component,
+        "endpoint_name": flow.endpoint_name,
+        "description": flow.description,
+        "data": None if document is None else stored_json(document),
+        "access_type": flow.access,
+        "tags": flow.tags,
+        "mcp_enabled": flow.is_tool,
+        "flow_type": flow.flow_type,
+        "a2a_enabled": False,
+        "a2a_card_overrides": None,
+        "action_name": flow.tool_name,
+        "action_description": flow.tool_description,
+        "updated_at": seconds_text(flow.updated_at),
+    }
 
 
-def _expected_version(request: Request) -> int | None:
+def _expected_version(request: Request, flow_id: UUID) -> int | None:
     """The version an `If-Match` header names; None when the caller does not care."""
     token = request.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
     if token in ("", "*"):
         return None
-    if token.isascii() and token.isdigit():
-        return int(token)
     try:
-        return UUID(token).int & ((1 << _VERSION_BITS) - 1)
+        return version_in(token, str(flow_id))
     except ValueError:
         raise BadRequest("If-Match takes the flow's version_token.") from None
 
@@ -340,13 +355,23 @@ async def list_flows(query: FlowsQuery, caller: Caller, services: ProjectService
         flows, total = await services.flows.page_flows(
             caller, project_id=project_id, page=query.page, size=query.size, components=components, flow_type=query.flow_type
         )
-        return page_of([flow_read(flow) for flow in flows], total, query)
+        return page_of([flow_listed(flow) for flow in flows], total, query)
+    if query.header_flows:
+        key = (caller.user_id, components, query.flow_type)
+        text = await services.flows.kept_texts.get(key, lambda: _headers_text(services, caller, components, query.flow_type))
+        return Response(text, media_type="application/json")
     flows = await services.flows.list_flows(caller, components=components, flow_type=query.flow_type)
-    shape = flow_header if query.header_flows else flow_read
-    return [shape(flow) for flow in flows]
+    return [flow_listed(flow) for flow in flows]
 
 
-@endpoint("DELETE", "/api/v1/flows/", Answer(200, Deleted), tag=_TAG)
+async def _headers_text(services: ProjectServices, caller: Caller, components: bool | None, flow_type: FlowType | None) -> bytes:
+    flows = await services.flows.list_flows(caller, components=components, flow_type=flow_type, with_documents=False)
+    wanted = [flow.id for flow in flows if flow.is_component]
+    documents = {flow.id: flow.document for flow in await services.flows.get_many(caller, wanted)} if wanted else {}
+    return write_json([flow_header(flow, documents.get(flow.id)) for flow in flows])
+
+
+@endpoint("DELETE", "/api/v1/flows/", Answer(200, Deleted), Answer(423, Detail, "One of them is locked; none was deleted."), tag=_TAG)
 async def delete_flows(body: Ids, caller: Caller, services: ProjectServices) -> dict[str, int]:
     """Delete several flows; ids that are not the caller's are passed over."""
     return {"deleted": await services.flows.delete_many(caller, [str(id) for id in body])}
@@ -436,8 +461,7 @@ async def read_public_flow(flow_id: UUID, services: ProjectServices) -> dict[str
     read = flow_read(flow)
     if read["data"] is not None:
         read["data"] = without_secrets(read["data"])
-    # Nothing runs for strangers here, so far.
-    return {**read, "public_access": {"can_read": True, "can_execute": False}}
+    return {**read, "public_access": {"can_read": True, "can_execute": await services.builds.can_visit(flow)}}
 
 
 @endpoint("GET", "/api/v1/flows/{flow_id}", Answer(200, FlowRead), Answer(404, Detail), tag=_TAG)
@@ -455,10 +479,11 @@ async def read_flow(flow_id: UUID, caller: Caller, services: ProjectServices) ->
     Answer(409, Detail, "If-Match names an older version."),
     Answer(423, Detail, "The flow is locked."),
     tag=_TAG,
+    request_headers=(_IF_MATCH,),
 )
 async def update_flow(flow_id: UUID, body: FlowUpdate, caller: Caller, services: ProjectServices, request: Request) -> dict[str, Any]:
     """Change some of a flow. An `If-Match` header with its version_token refuses to overwrite somebody else's change."""
-    changed = await services.flows.update(caller, str(flow_id), _changes_of(body), expected_version=_expected_version(request))
+    changed = await services.flows.update(caller, str(flow_id), _changes_of(body), expected_version=_expected_version(request, flow_id))
     return flow_read(changed)
 
 
@@ -473,12 +498,13 @@ async def update_flow(flow_id: UUID, body: FlowUpdate, caller: Caller, services:
     Answer(423, Detail, "The flow is locked."),
     tag=_TAG,
     statuses={AlreadyExists: 409},
+    request_headers=(_IF_MATCH,),
 )
 async def put_flow(flow_id: UUID, body: FlowCreate, caller: Caller, services: ProjectServices, request: Request) -> JsonResponse:
     """Replace a flow, or create it with this id."""
     if body.folder_id is not None and str(body.folder_id) not in {project.id for project in await services.projects.list_projects(caller)}:
         raise BadRequest("Folder not found: folder_id names none of your projects.")
-    expected = _expected_version(request)
+    expected = _expected_version(request, flow_id)
     try:
         changed = await services.flows.update(caller, str(flow_id), _replacement_of(body), expected_version=expected)
     except NotFound:
@@ -497,10 +523,20 @@ async def _create_with_id(body: FlowCreate, flow_id: str, caller: Caller, servic
     return flow
 
 
-@endpoint("DELETE", "/api/v1/flows/{flow_id}", Answer(200, Said), Answer(404, Detail), tag=_TAG)
-async def delete_flow(flow_id: UUID, caller: Caller, services: ProjectServices) -> dict[str, str]:
+@endpoint(
+    "DELETE",
+    "/api/v1/flows/{flow_id}",
+    Answer(200, Said),
+    Answer(400, Detail, "An If-Match that is no version."),
+    Answer(404, Detail),
+    Answer(409, Detail, "If-Match names an older version."),
+    Answer(423, Detail, "The flow is locked."),
+    tag=_TAG,
+    request_headers=(_IF_MATCH,),
+)
+async def delete_flow(flow_id: UUID, caller: Caller, services: ProjectServices, request: Request) -> dict[str, str]:
     """Delete a flow with its runs, messages and files."""
-    await services.flows.delete(caller, str(flow_id))
+    await services.flows.delete(caller, str(flow_id), expected_version=_expected_version(request, flow_id))
     return {"message": "Flow deleted successfully"}
 
 

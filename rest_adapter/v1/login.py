@@ -17,6 +17,7 @@ from rest_adapter.v1.models import STORE_COOKIE, Detail, Said, Wire
 from rest_adapter.v1.users import UserRead, user_read
 
 _TAG = "Login"
+_FOREIGN = Answer(403, Detail, "The request comes from a page of another site.")
 ACCESS_COOKIE = "access_token_lf"
 REFRESH_COOKIE = "refresh_token_lf"
 
@@ -91,7 +92,9 @@ async def log_in_automatically(services: ProjectServices, information: ServerInf
     """Log in without a password, where the server allows it to everybody who reaches it."""
     if not information.auto_login:
         return JsonResponse({"detail": {"message": "Automatic login is off: log in with a name and a password.", "auto_login": False}}, 403)
-    response = _signed_in(await services.accounts.log_in_automatically(), information, access_ends=False)
+    tokens = await services.accounts.log_in_automatically()
+    await services.variables.import_environment(await services.accounts.authenticate_token(tokens.access_token))
+    response = _signed_in(tokens, information, access_ends=False)
     _set_cookie(response, information, STORE_COOKIE, "", expires=None)
     return response
 
@@ -101,6 +104,7 @@ async def log_in_automatically(services: ProjectServices, information: ServerInf
     "/api/v1/refresh",
     Answer(200, Token),
     Answer(401, Detail, "No refresh cookie, or one that is not good any more."),
+    _FOREIGN,
     owner=OwnerRule.CALLER,
     credentials=Credentials.REFRESH_COOKIE,
     tag=_TAG,
@@ -114,7 +118,15 @@ async def refresh(request: Request, services: ProjectServices, information: Serv
     return _signed_in(await services.accounts.refresh(token), information)
 
 
-@endpoint("POST", "/api/v1/logout", Answer(200, Said), owner=OwnerRule.CALLER, credentials=Credentials.OPTIONAL, tag=_TAG)
+@endpoint(
+    "POST",
+    "/api/v1/logout",
+    Answer(200, Said),
+    _FOREIGN,
+    owner=OwnerRule.CALLER,
+    credentials=Credentials.OPTIONAL,
+    tag=_TAG,
+)
 async def log_out(request: Request, services: ProjectServices, information: ServerInformation) -> JsonResponse:
     """End the login: its tokens are refused from now on, and the cookies go."""
     _refuse_foreign_origin(request, information)

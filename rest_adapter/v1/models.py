@@ -41,6 +41,12 @@ class Detail(Wire):
     detail: str | dict[str, Any]
 
 
+class TooMany(Detail):
+    """`retry_after` is in seconds, and the same as in the header."""
+
+    retry_after: str
+
+
 class ValidationEntry(Wire):
     type: str
     loc: list[str | int]

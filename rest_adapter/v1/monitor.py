@@ -1,5 +1,6 @@
 """Looking back: messages, what each vertex produced, and what went in and out of it."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import unquote
 from uuid import UUID
@@ -8,13 +9,16 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from projects.access.caller import Caller
-from projects.messages import MessageChanges, StoredMessage
+from projects.engine.values import Message
+from projects.messages import SHOWN_PROPERTIES, AttachmentRefused, MessageChanges, StoredMessage
 from projects.monitoring import VertexBuild, VertexTransaction
 from projects.services import ProjectServices
 from rest_adapter.errors import BadRequest
+from rest_adapter.json_body import read_json
 from rest_adapter.routing import Answer, endpoint
+from rest_adapter.v1.build_shapes import build_data, build_params
 from rest_adapter.v1.models import Detail, Ids, Instant, Page, Paging, Wire, instant_text, page_of
-from rest_adapter.v1.run_shapes import content_groups, message_properties, moment_text, type_word
+from rest_adapter.v1.run_shapes import artifact, content_groups, message_dump, message_properties, moment_text, type_word
 
 _TAG = "Monitor"
 _MAX_SESSIONS = 500
@@ -47,8 +51,11 @@ class MessageUpdate(Wire):
     sender_name: str | None = None
     session_id: str | None = None
     context_id: str | None = None
+    files: list[str] | str | None = Field(default=None, description="Storage paths, also as the JSON text that lists have.")
     edit: bool | None = None
     error: bool | None = None
+    properties: dict[str, Any] | None = None
+    session_metadata: dict[str, Any] | None = None
     category: Literal["message", "error", "warning", "info"] | None = None
     content_blocks: list[dict[str, Any]] | None = Field(default=None, max_length=10_000)
 
@@ -94,6 +101,19 @@ class MessagesQuery(Wire):
     order: str = "ASC"
     limit: int | None = Field(default=None, ge=1)
     offset: int = Field(default=0, ge=0, le=1_000_000_000)
+    end_user_id: str | None = Field(default=None, description="There are no end users here, so nothing is theirs.")
+
+
+class SharedQuery(Wire):
+    source_flow_id: UUID
+    session_id: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    offset: int = Field(default=0, ge=0, le=1_000_000_000)
+
+
+class JobQueue(Wire):
+    backend: str
+    active_jobs: int
 
 
 class SessionsQuery(Wire):
@@ -151,11 +171,19 @@ def message_read(stored: StoredMessage) -> dict[str, Any]:
         "files": to_json(message.files).decode(),
         "edit": message.edit,
         "duration": message.duration,
-        "properties": message_properties(source.id, source.display_name, source.source, message.state, message.usage),
+        "properties": {
+            **message_properties(source.id, source.display_name, source.source, message.state, message.usage, icon=message.icon),
+            **{name: value for name, value in stored.properties.items() if name in SHOWN_PROPERTIES and value is not None},
+        },
         "category": message.category,
         "content_blocks": content_groups(message.content_blocks),
-        "session_metadata": None if message.run_id is None else {"graph_run_id": message.run_id},
+        "session_metadata": _session_metadata(stored),
     }
+
+
+def _session_metadata(stored: StoredMessage) -> dict[str, Any] | None:
+    run_id, kept = stored.message.run_id, stored.properties.get("session_metadata") or {}
+    return {**kept, "graph_run_id": run_id} if run_id is not None else kept or None
 
 
 @endpoint("GET", "/api/v1/monitor/messages", Answer(200, list[MessageRead]), Answer(400, Detail, "An unknown order."), tag=_TAG)
@@ -163,6 +191,8 @@ async def list_messages(query: MessagesQuery, caller: Caller, services: ProjectS
     """The caller's messages, filtered and in order."""
     if query.order_by not in _ORDERS or query.order.upper() not in ("ASC", "DESC"):
         raise BadRequest(f"order_by is one of {', '.join(_ORDERS)}; order is ASC or DESC.")
+    if query.end_user_id:
+        return []
     messages = await services.messages.list_messages(
         caller,
         flow_id=None if query.flow_id is None else str(query.flow_id),
@@ -177,6 +207,22 @@ async def list_messages(query: MessagesQuery, caller: Caller, services: ProjectS
     return [message_read(stored) for stored in messages]
 
 
+@endpoint("GET", "/api/v1/monitor/messages/shared", Answer(200, list[MessageRead]), tag=_TAG)
+async def list_shared_messages(query: SharedQuery, caller: Caller, services: ProjectServices) -> list[dict[str, Any]]:
+    """What the caller and a public flow said to each other, oldest first, also when the flow is somebody else's."""
+    session_id = None if query.session_id is None else unquote(query.session_id)
+    messages, space = await services.builds.list_visit(
+        caller, str(query.source_flow_id), session_id=session_id, limit=query.limit, offset=query.offset
+    )
+    return [{**message_read(stored), "flow_id": space} for stored in messages]
+
+
+@endpoint("GET", "/api/v1/monitor/job_queue", Answer(200, JobQueue), tag=_TAG)
+async def read_job_queue(caller: Caller, services: ProjectServices) -> dict[str, Any]:
+    """How many builds of this process are going on."""
+    return {"backend": "memory", "active_jobs": services.builds.active_count}
+
+
 @endpoint("GET", "/api/v1/monitor/messages/sessions", Answer(200, list[str]), tag=_TAG)
 async def list_sessions(query: SessionsQuery, caller: Caller, services: ProjectServices) -> list[str]:
     """Session ids, the one spoken in last first."""
@@ -184,7 +230,24 @@ async def list_sessions(query: SessionsQuery, caller: Caller, services: ProjectS
     return await services.messages.list_sessions(caller, flow_id=flow_id, limit=query.limit, offset=query.offset)
 
 
-@endpoint("PUT", "/api/v1/monitor/messages/{message_id}", Answer(200, ChangedMessageRead), Answer(404, Detail), tag=_TAG)
+def _files(given: list[str] | str | None) -> list[str] | None:
+    if not isinstance(given, str):
+        return given
+    read = read_json(given.encode()) if given else []
+    if not isinstance(read, list) or not all(isinstance(path, str) for path in read):
+        raise BadRequest("files is a list of storage paths.")
+    return read
+
+
+@endpoint(
+    "PUT",
+    "/api/v1/monitor/messages/{message_id}",
+    Answer(200, ChangedMessageRead),
+    Answer(400, Detail, "A file that is not the flow's."),
+    Answer(404, Detail),
+    tag=_TAG,
+    statuses={AttachmentRefused: 400},
+)
 async def update_message(message_id: UUID, body: MessageUpdate, caller: Caller, services: ProjectServices) -> dict[str, Any]:
     """Correct a message; another text marks it as edited."""
     changes = MessageChanges(
@@ -197,6 +260,9 @@ async def update_message(message_id: UUID, body: MessageUpdate, caller: Caller, 
         is_error=body.error,
         is_edited=body.edit,
         content_blocks=body.content_blocks,
+        files=_files(body.files),
+        properties=body.properties,
+        session_metadata=body.session_metadata,
     )
     stored = await services.messages.update_message(caller, str(message_id), changes)
     read, message = message_read(stored), stored.message
@@ -251,7 +317,9 @@ async def delete_session(session_id: str, caller: Caller, services: ProjectServi
 async def list_builds(query: FlowQuery, caller: Caller, services: ProjectServices) -> dict[str, Any]:
     """The newest build of each vertex of a flow."""
     builds = await services.monitoring.list_builds(caller, str(query.flow_id))
-    return {"vertex_builds": {build.vertex_id: [_build_read(build)] for build in builds}}
+    said = await services.messages.list_of_runs(caller, {build.run_id for build in builds})
+    messages = {(message.run_id, message.sender, message.text): message for message in said}
+    return {"vertex_builds": {build.vertex_id: [_build_read(build, messages)] for build in builds}}
 
 
 @endpoint("DELETE", "/api/v1/monitor/builds", Answer(204), tag=_TAG)
@@ -267,26 +335,29 @@ async def list_transactions(query: FlowPageQuery, caller: Caller, services: Proj
     return page_of([_transaction_read(transaction) for transaction in found], total, query)
 
 
-def _build_read(build: VertexBuild) -> dict[str, Any]:
-    outputs = {name: {"message": value, "type": type_word(value)} for name, value in build.data.get("outputs", {}).items()}
+def _build_read(build: VertexBuild, messages: Mapping[tuple[str | None, str, str], Message]) -> dict[str, Any]:
+    """As the build told it, except that results of other than chat components are under `outputs` only.
+
+    `messages` are what the runs have stored, by run, sender and text.
+    """
+    values = build.data.get("outputs", {})
+    outputs = {name: {"message": value, "type": type_word(value)} for name, value in values.items()}
+    artifacts = build.artifacts or {name: artifact(value) for name, value in values.items()}
+    logs: dict[str, list[Any]] = {name: [] for name in outputs}
+    if build.data.get("logs"):
+        logs.setdefault(next(iter(logs), ""), []).extend(build.data["logs"])
+    results: dict[str, Any] = {}
+    if "sender" in artifacts and isinstance(text := values.get("message"), str):
+        message = messages.get((build.run_id, artifacts["sender"] or "", text))
+        results = {} if message is None else {"message": message_dump(message, flow_id=build.flow_id)}
     return {
         "timestamp": instant_text(build.created_at),
-        "artifacts": build.artifacts,
-        "params": build.params,
+        "artifacts": artifacts,
+        "params": build.params or build_params(artifacts),
         "id": build.vertex_id,
         "flow_id": build.flow_id,
         "build_id": build.id,
-        "data": {
-            "results": {},
-            "outputs": outputs,
-            "logs": {name: [] for name in outputs} | ({"": build.data["logs"]} if build.data.get("logs") else {}),
-            "message": build.artifacts,
-            "artifacts": build.artifacts,
-            "timedelta": build.duration_seconds,
-            "duration": f"{build.duration_seconds * 1_000:.0f} ms",
-            "used_frozen_result": False,
-            "token_usage": None,
-        },
+        "data": build_data(results, outputs, logs, artifacts, seconds=build.duration_seconds),
         "valid": build.is_valid,
         "job_id": build.run_id,
     }
@@ -307,6 +378,7 @@ def _transaction_read(transaction: VertexTransaction) -> dict[str, Any]:
 ENDPOINTS = (
     list_messages,
     delete_messages,
+    list_shared_messages,
     list_sessions,
     delete_sessions,
     rename_session,
@@ -315,4 +387,5 @@ ENDPOINTS = (
     list_builds,
     delete_builds,
     list_transactions,
+    read_job_queue,
 )

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from projects.access.caller import Caller
+from projects.access.project_access import SECRET_MASK, SECRET_SETTING
 from projects.errors import AlreadyExists, NotFound
 from projects.flows.flow import UNSET
 from projects.lifecycle import Project, usable_name
@@ -15,7 +16,7 @@ from projects.services import ProjectServices
 from rest_adapter.errors import BadRequest, JsonResponse
 from rest_adapter.routing import Answer, OwnerRule, endpoint
 from rest_adapter.v1.flow_files import ZIP_MEDIA_TYPE, archive_answer, read_uploaded_project
-from rest_adapter.v1.flows import FlowRead, exported, flow_read
+from rest_adapter.v1.flows import FlowRead, exported, flow_listed, flow_read
 from rest_adapter.v1.models import Detail, Ids, Page, Paging, Wire, page_of
 
 _TAG = "Projects"
@@ -85,10 +86,13 @@ class ProjectQuery(Wire):
 
 
 def project_read(project: Project) -> dict[str, Any]:
+    settings = project.auth_settings
+    if settings is not None and settings.get(SECRET_SETTING):
+        settings = {**settings, SECRET_SETTING: SECRET_MASK}
     return {
         "name": project.name,
         "description": project.description,
-        "auth_settings": project.auth_settings,
+        "auth_settings": settings,
         "id": project.id,
         "parent_id": project.parent_id,
     }
@@ -117,7 +121,7 @@ async def read_project(project_id: UUID, query: ProjectQuery, caller: Caller, se
     project = await services.projects.get(caller, str(project_id))
     if query.page is None or query.size is None:
         flows = await services.flows.list_flows(caller, project_id=project.id)
-        return {**project_read(project), "flows": [flow_read(flow) for flow in flows]}
+        return {**project_read(project), "flows": [flow_listed(flow) for flow in flows]}
     flows, total = await services.flows.page_flows(
         caller,
         project_id=project.id,
@@ -127,7 +131,7 @@ async def read_project(project_id: UUID, query: ProjectQuery, caller: Caller, se
         search=query.search,
     )
     paging = Paging(page=query.page, size=query.size)
-    return {"folder": project_read(project), "flows": page_of([flow_read(flow) for flow in flows], total, paging)}
+    return {"folder": project_read(project), "flows": page_of([flow_listed(flow) for flow in flows], total, paging)}
 
 
 @endpoint(

@@ -43,7 +43,7 @@ def vertex_result(vertex: VertexResult, *, flow_id: str) -> dict[str, Any]:
     else:
         is_interface = vertex.component_type in _INTERFACE_TYPES
         results = {name: _result_value(value, flow_id=flow_id) for name, value in outputs.items()} if is_interface else {}
-        artifacts = {name: _artifact(value) for name, value in outputs.items()}
+        artifacts = {name: artifact(value) for name, value in outputs.items()}
         text = outputs.get("text") if is_interface else None
         messages = [] if text is None else _messages(text if isinstance(text, Message) else Message(text=str(text)), vertex.vertex_id)
     return {
@@ -64,7 +64,8 @@ def vertex_result(vertex: VertexResult, *, flow_id: str) -> dict[str, Any]:
 def message_dump(message: Message, *, flow_id: str) -> dict[str, Any]:
     """A message with its fields twice, under `data` and beside it, as clients of either layer expect."""
     timestamp = moment_text(message.timestamp)
-    properties = message_properties(message.source.id, message.source.display_name, message.source.source, message.state, message.usage)
+    source = message.source
+    properties = message_properties(source.id, source.display_name, source.source, message.state, message.usage, icon=message.icon)
     blocks = content_groups(message.content_blocks)
     sender, sender_name = message.sender or None, message.sender_name or None
     flow = message.flow_id or flow_id
@@ -136,7 +137,13 @@ def message_dump(message: Message, *, flow_id: str) -> dict[str, Any]:
 
 
 def message_properties(
-    source_id: str | None, source_display_name: str | None, source: str | None, state: str, usage: Mapping[str, Any] | None
+    source_id: str | None,
+    source_display_name: str | None,
+    source: str | None,
+    state: str,
+    usage: Mapping[str, Any] | None,
+    *,
+    icon: str | None = None,
 ) -> dict[str, Any]:
     """The `properties` of every message; what we never set is there with its neutral value."""
     return {
@@ -144,7 +151,7 @@ def message_properties(
         "background_color": None,
         "edited": False,
         "source": {"id": source_id, "display_name": source_display_name, "source": source},
-        "icon": None,
+        "icon": icon,
         "allow_markdown": False,
         "positive_feedback": None,
         "state": state,
@@ -160,12 +167,17 @@ def moment_text(moment: datetime) -> str:
 
 
 def content_groups(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Blocks as groups: loose tool calls go under one title, loose texts are already in the message's text."""
+    """Blocks as groups: loose tool calls and what has a heading go under one title, other loose texts are already in the message's text."""
     groups = [block for block in blocks if "contents" in block]
-    loose = [_step(block) for block in blocks if "contents" not in block and block.get("type") != "text"]
+    loose = [_step(block) for block in blocks if "contents" not in block and (block.get("type") != "text" or _has_title(block))]
     if loose:
         groups.append({"title": "Agent Steps", "contents": loose, "allow_markdown": True, "media_url": None})
     return groups
+
+
+def _has_title(block: dict[str, Any]) -> bool:
+    header = block.get("header")
+    return isinstance(header, dict) and bool(header.get("title"))
 
 
 def _step(block: dict[str, Any]) -> dict[str, Any]:
@@ -194,7 +206,7 @@ def _result_value(value: Any, *, flow_id: str) -> Any:
     return message_dump(value, flow_id=flow_id) if isinstance(value, Message) else jsonable(value)
 
 
-def _artifact(value: Any) -> dict[str, Any]:
+def artifact(value: Any) -> dict[str, Any]:
     raw = jsonable(value)
     return {"repr": raw if isinstance(raw, str) else str(raw), "raw": raw, "type": type_word(value)}
 

@@ -12,7 +12,7 @@ from projects.errors import InvalidInput, NotFound, NotPermitted
 from projects.services import ProjectServices
 from rest_adapter.errors import BadRequest, JsonResponse
 from rest_adapter.information import ServerInformation
-from rest_adapter.routing import Answer, Credentials, OwnerRule, RateRule, endpoint
+from rest_adapter.routing import Answer, Credentials, Header, OwnerRule, RateRule, endpoint
 from rest_adapter.v1.models import Detail, Instant, Wire
 
 
@@ -104,7 +104,7 @@ def user_read(user: User) -> dict[str, Any]:
 @endpoint(
     "POST",
     "/api/v1/users/",
-    Answer(201, UserRead),
+    Answer(201, UserRead, headers=(Header("Location", "Where the account is."),)),
     Answer(400, Detail, "The name is taken."),
     Answer(401, Detail, "A session token that is not good."),
     Answer(403, Detail, "Sign-up is closed, and the caller is no superuser."),

@@ -1,7 +1,7 @@
 """Where the bytes of files are: a store of blobs under generated keys. Imports nothing of ours."""
 
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Protocol
 
 
@@ -28,8 +28,8 @@ class BlobStore(Protocol):
         """Keep the bytes, all or none; returns how many. Raises BlobTooLarge as soon as the limit is passed."""
         ...
 
-    def read(self, key: str) -> AsyncIterator[bytes]:
-        """The bytes, in pieces. Raises BlobNotFound at the first piece."""
+    def read(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` on, in pieces; at most `length` of them. Raises BlobNotFound at the first piece."""
         ...
 
     async def delete(self, key: str) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import re
+import sys
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
@@ -47,7 +48,7 @@ class LocalDisk:
                 draft.unlink(missing_ok=True)
         return size
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         path = self._path(key)
         try:
             descriptor = await asyncio.to_thread(os.open, path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
@@ -55,7 +56,11 @@ class LocalDisk:
             raise BlobNotFound(key) from error
         file = os.fdopen(descriptor, "rb", buffering=0)
         try:
-            while piece := await _on_disk(file.read, PIECE_BYTES):
+            if start:
+                await _on_disk(file.seek, start)
+            left = sys.maxsize if length is None else length
+            while left > 0 and (piece := await _on_disk(file.read, min(left, PIECE_BYTES))):
+                left -= len(piece)
                 yield piece
         finally:
             file.close()

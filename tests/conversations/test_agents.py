@@ -56,8 +56,10 @@ async def test_an_agent_answers_with_what_its_tool_found(application: Applicatio
     assert message["text"] == 'The tool said: {"result": "14"} '
     assert message["properties"]["source"] == {"id": "Agent-a", "display_name": "Agent", "source": MODEL}
     assert message["properties"]["usage"] == {"input_tokens": 18, "output_tokens": 8, "total_tokens": 26}
+    assert message["properties"]["icon"] == "Bot"
     (group,) = message["content_blocks"]
-    block = group["contents"][0]
+    block, output = group["contents"]
+    assert (output["type"], output["header"]["title"], output["text"]) == ("text", "Output", message["text"])
     assert group["title"] == "Agent Steps"
     assert (block["type"], block["name"], block["tool_input"], block["error"]) == (
         "tool_use",
@@ -91,6 +93,7 @@ async def test_the_second_turn_of_a_session_knows_the_first(application: Applica
         ("Machine", 'The tool said: {"result": "42"} '),
     ]
     assert kept[1]["content_blocks"][0]["contents"][0]["name"] == "evaluate_expression"
+    assert [message["properties"]["icon"] for message in kept[:2]] == [None, "Bot"]
 
 
 async def test_one_agent_is_another_ones_tool(application: Application, models: ModelServer) -> None:

@@ -15,6 +15,7 @@ from mcp.client import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from mcp_server.bounded_http import BoundedHttp
 from projects.flows.flow import Flow, FlowDraft
 from tests.application import Application
 from tests.flow_documents import chat_input, chat_output, document, echo, edge, node
@@ -67,7 +68,7 @@ class Served:
 
     async def open_session(self, *, address: str = "", key: str | None = None) -> dict[str, str]:
         """Initialize as 2025-06-18 does; the headers of every later message of the session."""
-        headers = {**BOTH_TYPES, "x-api-key": key or self.application.key}
+        headers = {**BOTH_TYPES, "x-api-key": self.application.key if key is None else key}
         hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "tests", "version": "1"}}
         answer = await self.http.post(
             address or self.project_address(), json={"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}, headers=headers
@@ -125,7 +126,7 @@ async def serve(application: Application) -> AsyncIterator[Served]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(
-            uvicorn.Config(application.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1, http="httptools", loop="asyncio")
+            uvicorn.Config(application.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1, http=BoundedHttp, loop="asyncio")
         )
         serving = asyncio.create_task(server.serve([listening]))
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from mcp_server.middleware import BodyBound, BodyLimits, HostCheck, RequestIdentity, redact_query_key, request_id
+from mcp_server.middleware import BodyBound, BodyLimits, HostCheck, RequestIdentity, redact_query_key
+from mcp_server.request_identity import request_id
 
 LIMITS = BodyLimits(json_bytes=1_000, mcp_bytes=500, upload_bytes=5_000, idle_seconds=0.05)
 

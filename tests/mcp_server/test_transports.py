@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+import logging
 import random
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from sse_starlette import EventSourceResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from mcp_server.places import Places
-from mcp_server.transports import McpLimits
+from mcp_server.transports import McpLimits, _PatientSend
 from projects.access.caller import Caller, Credential
 from projects.errors import TooManyRequests, Unavailable
-from tests.mcp_server.conftest import BOTH_TYPES, META, Served
+from tests.application import open_application
+from tests.mcp_server.conftest import BOTH_TYPES, META, Served, serve
 
 MISSING = "0190a1b2-0000-7000-8000-0000000000ff"
 
@@ -273,7 +278,7 @@ async def test_sessions_are_capped_for_each_credential_and_refused_openings_leav
     refused = await served.http.post(
         served.project_address(), json={"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}, headers=headers
     )
-    assert refused.status_code == 503
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert (await served.post("tools/list")).status_code == 200
 
 
@@ -307,3 +312,84 @@ def test_places_are_counted_for_each_caller_and_in_all() -> None:
             places.require_one(bob)
         places.require_one(bob)
     places.require_one(ada)
+
+
+async def first_event(served: Served, path: str, **headers: str) -> str:
+    """Where a legacy SSE connection is told to send its messages, used once."""
+    sent = {"x-api-key": served.application.key, **headers}
+    async with served.http.stream("GET", served.address + path, headers=sent) as stream:
+        assert stream.status_code == 200
+        lines = stream.aiter_lines()
+        assert await anext(lines) == "event: endpoint"
+        address = (await anext(lines)).removeprefix("data: ")
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        assert (await served.http.post(served.address + address, json=ping, headers=sent)).status_code == 202
+    return address
+
+
+async def test_the_message_address_is_right_behind_a_proxy_with_a_path(tmp_path: Path) -> None:
+    async with (
+        open_application(tmp_path / "data", public_url="https://tools.example.org/flows/") as application,
+        serve(application) as served,
+    ):
+        path = f"/api/v1/mcp/project/{application.project_id}"
+        # Some proxies take their path off before they pass a request on, some leave it.
+        for asked in (f"{path}/sse", f"/flows{path}/sse"):
+            assert (await first_event(served, asked)).startswith(f"/flows{path}/?session_id=")
+        answer = await served.post("tools/list", address=f"{served.address}/flows{path}/streamable")
+        assert answer.status_code == 200
+        assert (await served.http.get(f"{served.address}/flows/health")).status_code == 200
+        assert (await served.http.get(f"{served.address}/flowsy/health")).status_code == 404
+        too_large = {**BOTH_TYPES, "x-api-key": application.key}
+        address = f"{served.address}/flows{path}/streamable"
+        assert (await served.http.post(address, content=b"x" * 5 * 1024 * 1024, headers=too_large)).status_code == 413
+
+
+async def test_what_a_client_says_of_a_proxy_changes_no_address(served: Served) -> None:
+    path = f"/api/v1/mcp/project/{served.application.project_id}"
+    said = {
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-proto": "https",
+        "x-forwarded-prefix": "/evil",
+        "forwarded": "host=evil.example",
+    }
+    assert (await first_event(served, f"{path}/sse", **said)).startswith(f"{path}/?session_id=")
+
+
+async def test_a_legacy_stream_is_kept_alive_by_comments(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert EventSourceResponse.DEFAULT_PING_INTERVAL == 15
+    monkeypatch.setattr(EventSourceResponse, "DEFAULT_PING_INTERVAL", 0.01)
+    async with asyncio.timeout(20):
+        async with served.http.stream("GET", served.project_address("sse"), headers={"x-api-key": served.application.key}) as stream:
+            lines = stream.aiter_lines()
+            while not (await anext(lines)).startswith(": ping"):
+                pass
+
+
+async def test_a_reader_that_takes_nothing_for_too_long_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sent: list[str] = []
+    never = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+        if message.get("more_body"):
+            await never.wait()  # as a socket whose buffers are full
+
+    async def streaming(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        raise AssertionError("nobody reads on")
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("ours")
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async with asyncio.timeout(10):
+        await _PatientSend(send, 0.01).run(streaming, {"type": "http", "path": "/stream"}, receive)
+    assert sent == ["http.response.start", "http.response.body"]
+    assert "A client of /stream stopped reading its stream and was let go" in caplog.text
+    with pytest.raises(RuntimeError, match="ours"):
+        await _PatientSend(send, 0.01).run(broken, {"type": "http", "path": "/stream"}, receive)

@@ -1,10 +1,13 @@
 """Components for tests, brought in as a plugin package would bring its own: by the entry-point group `headwater.components`."""
 
 import asyncio
+import os
 from collections import Counter
+from pathlib import Path
 from typing import ClassVar
 
-from projects.engine.component import Component, ComponentError, Input, InputKind, Output
+from projects.engine.component import Component, ComponentError, Input, InputKind, Output, PauseRun
+from projects.engine.questions import Question
 from projects.engine.values import Data, Message, Source
 
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
@@ -91,3 +94,58 @@ class Stream(Component):
             await self.context.stream_token(message.id, word)
         message.text, message.state = self.inputs["text"], "complete"
         return message
+
+
+class Ask(Component):
+    """Asks a person for `names`, with commas between, all at once: each is a question of that id with a text of that name.
+
+    What comes out is the text, and what was answered: `Ada (city: Paris)`.
+    """
+
+    type = "HeadwaterTestAsk"
+    display_name = "Ask"
+    category = "tests"
+    asks_person = True
+    declared_inputs = (Input("text"), Input("names", default="name"))
+    declared_outputs = (Output("message", method="ask"),)
+
+    async def ask(self) -> Message:
+        names, answers = str(self.inputs["names"]).split(","), self.context.answers
+        missing = [self._question(name) for name in names if name not in answers]
+        if missing:
+            raise PauseRun(missing)
+        said = ", ".join(f"{name}: {answers[name].content.get(name, answers[name].action)}" for name in names)
+        return Message(text=f"{self.inputs['text']} ({said})")
+
+    def _question(self, name: str) -> Question:
+        schema = {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
+        return Question(name, self.vertex.id, "human_input", f"What is your {name}?", schema)
+
+
+class Files(Component):
+    """A message that carries files: storage paths with commas between."""
+
+    type = "HeadwaterTestFiles"
+    display_name = "Files"
+    category = "tests"
+    declared_inputs = (Input("paths"),)
+    declared_outputs = (Output("message", method="carry"),)
+
+    async def carry(self) -> Message:
+        return Message(text="files", files=str(self.inputs["paths"]).split(","))
+
+
+class Effect(Component):
+    """Passes its text on after `seconds`, and leaves a line "run vertex" in the file that TEST_EFFECTS_FILE names when it begins."""
+
+    type = "HeadwaterTestEffect"
+    display_name = "Effect"
+    category = "tests"
+    declared_inputs = (Input("text"), Input("seconds", InputKind.NUMBER, default=0.0, field_type="float"))
+    declared_outputs = (Output("message", method="leave"),)
+
+    async def leave(self) -> Message:
+        with Path(os.environ["TEST_EFFECTS_FILE"]).open("a", encoding="utf-8") as file:  # noqa: ASYNC230  one line, seen before a kill
+            file.write(f"{self.context.run_id} {self.vertex.id}\n")
+        await asyncio.sleep(float(self.inputs["seconds"] or 0))
+        return Message(text=self.inputs["text"])

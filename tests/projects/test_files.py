@@ -7,7 +7,8 @@ import pytest
 
 from projects.access.caller import Caller
 from projects.errors import NotFound, TooLarge
-from projects.files import FileLimits, FileService, clean_name
+from projects.file_names import clean_name
+from projects.files import FileLimits, FileService
 from projects.flows.library import FlowChanged
 from projects.lifecycle import ProjectService
 from storage.blobs.local_disk import LocalDisk
@@ -42,8 +43,7 @@ async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
 
 
 async def content(service: FileService, caller: Caller, file_id: str) -> bytes:
-    _, pieces = await service.open(caller, file_id)
-    return b"".join([piece async for piece in pieces])
+    return await service.read(caller.user_id, file_id, limit_bytes=10_000)
 
 
 def kept_in(jail: Path) -> list[Path]:
@@ -78,7 +78,7 @@ async def test_files_of_a_flow_are_listed_with_the_flow(service: FileService, da
 async def test_a_foreign_file_is_answered_like_a_missing_one(service: FileService, ada: Caller, bob: Caller, jail: Path) -> None:
     file = await service.save(ada, None, "a.txt", stream(b"x"))
     for file_id in (file.id, str(uuid4()), kept_in(jail)[0].name, "../secret.txt", "\x00"):
-        for attempt in (service.open(bob, file_id), service.delete(bob, file_id)):
+        for attempt in (service.get_own(bob, file_id), service.delete(bob, file_id), service.rename(bob, file_id, "b")):
             with pytest.raises(NotFound) as refusal:
                 await attempt
             assert (refusal.value.kind, refusal.value.identifier) == ("file", file_id)

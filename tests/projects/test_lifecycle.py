@@ -152,11 +152,12 @@ async def test_a_deleted_project_takes_its_flows_and_tells_of_them(
 
 
 async def test_a_client_secret_is_encrypted_and_refused_without_a_key(service: ProjectService, database: Database, ada: Caller) -> None:
-    project = await service.create(ada, name="P", auth_settings={"auth_type": "oauth", "oauth_client_secret": "very secret"})
+    project = await service.create(ada, name="P", auth_settings={"auth_type": "apikey", "oauth_client_secret": "very secret"})
     assert project.auth_settings is not None
     assert SecretBox("a key for tests").decrypt(project.auth_settings["oauth_client_secret"]) == "very secret"
     with pytest.raises(InvalidInput):
-        await ProjectService(database, lambda change: None).create(ada, name="Q", auth_settings={"oauth_client_secret": "x"})
+        settings = {"auth_type": "apikey", "oauth_client_secret": "x"}
+        await ProjectService(database, lambda change: None).create(ada, name="Q", auth_settings=settings)
 
 
 async def test_new_projects_start_with_the_default_settings(database: Database, ada: Caller) -> None:

@@ -113,8 +113,8 @@ async def test_a_name_that_is_more_than_a_name_is_refused(tmp_path: Path, name: 
 
 async def test_an_upload_without_a_file_is_refused_and_a_too_large_one_keeps_nothing(tmp_path: Path) -> None:
     async with open_application(tmp_path, max_upload_megabytes=1) as application:
-        assert (await application.http.post("/api/v2/files", json={})).status_code == 422
-        assert (await application.http.post("/api/v2/files", data={"file": "text"})).status_code == 422
+        assert (await application.http.post("/api/v2/files")).status_code == 422
+        assert (await application.http.post("/api/v2/files", files={"other": (None, "text")})).status_code == 422
         big = await application.http.post("/api/v2/files", files={"file": ("big", b"x" * (1024 * 1024 + 1))})
         assert big.status_code == 413
         assert (await application.http.get("/api/v2/files")).json() == []

@@ -12,6 +12,7 @@ import pytest
 from projects import starter_flows
 from tests import flow_documents as flows
 from tests.application import Application, open_application
+from tests.projects.flows import old_exports
 
 MARK = "s3cret-marker"
 STRIPPED = {"updated_at", "user_id", "folder_id", "access_type", "gradient", "version_token"}
@@ -88,7 +89,38 @@ def bodies() -> list[dict[str, Any]]:
         {"name": "tool", "data": flows.echo(), "mcp_enabled": True, "action_name": "do", "action_description": "It does."},
         {"name": "nothing"},
         *({"name": f"{each['name']} copy", "description": each.get("description"), "data": each["data"]} for each in examples),
+        *({"name": f"of {age}", "data": export()["data"]} for age, export in old_exports.EVERY_AGE.items()),
+        {"name": "a group", "data": flows.document([flows.node("Group", "Group-1", {}, flow={"data": flows.echo()})], [])},
     ]
+
+
+def as_exported(value: Any) -> Any:
+    """A document as a file has it: code as lines, no traces of the screen."""
+    if isinstance(value, list):
+        return [as_exported(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: as_exported(item) for key, item in value.items()}
+    if kept.get("type") == "code" and isinstance(kept.get("value"), str):
+        kept["value"] = kept["value"].split("\n")
+    return kept
+
+
+async def test_an_export_of_every_age_leaves_as_it_came_with_the_names_of_its_variables(
+    application: Application, subtests: pytest.Subtests
+) -> None:
+    variable = {"name": "OPENAI_API_KEY", "value": MARK, "type": "Credential", "default_fields": []}
+    assert (await application.http.post("/api/v1/variables/", json=variable)).status_code == 201
+    for age, export in old_exports.EVERY_AGE.items():
+        with subtests.test(age):
+            data = export()["data"]
+            uploaded = await application.http.post("/api/v1/flows/upload/", **file_of(json.dumps(export()).encode(), "f.json"))
+            assert uploaded.status_code == 201, uploaded.text
+            answer = await download(application, uploaded.json()[0]["id"])
+            screen = {"selected", "dragging", "positionAbsolute"}
+            data["nodes"] = [{key: value for key, value in node.items() if key not in screen} for node in data["nodes"]]
+            assert answer.json()["data"] == as_exported(data)
+            assert MARK not in answer.text
 
 
 async def test_what_is_exported_is_imported_equal_on_a_second_server(application: Application, other_server: Application) -> None:
@@ -112,7 +144,7 @@ async def test_a_project_goes_out_as_a_zip_and_into_a_second_server(application:
     assert answer.headers["content-disposition"].endswith("_Ours_flows.zip")
     sent = entries_of(answer.content)
     assert len(sent) == len(ids)
-    uploaded = await other_server.http.post("/api/v1/projects/upload/", **file_of(answer.content, "deep/Ours.v2.zip"))
+    uploaded = await other_server.http.post("/api/v1/projects/upload/", **file_of(answer.content, "Ours.v2.zip"))
     assert uploaded.status_code == 201, uploaded.text
     assert {flow["id"] for flow in uploaded.json()} == set(ids)
     theirs = next(each for each in (await other_server.http.get("/api/v1/projects/")).json() if each["name"] == "Ours.v2")

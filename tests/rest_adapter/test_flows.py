@@ -89,11 +89,20 @@ async def test_a_change_of_an_older_version_is_refused(application: Application)
     assert changed.json()["version_token"] != flow["version_token"]
     stale = await application.http.patch(path, json={"description": "x"}, headers=old)
     assert stale.status_code == 409
-    assert {"code", "message", "expected_version_token", "current_version_token"} <= set(stale.json()["detail"])
+    detail = stale.json()["detail"]
+    assert " ".join(detail) == "code message flow_id expected_version_token current_version_token modified_by modified_at"
+    assert (detail["expected_version_token"], detail["current_version_token"]) == (flow["version_token"], changed.json()["version_token"])
+    assert (detail["flow_id"], detail["modified_at"]) == (flow["id"], changed.json()["updated_at"])
+    assert detail["modified_by"] == {"id": application.caller.user_id, "username": "ada"}
+    assert (await application.http.put(path, json={"name": "x"}, headers=old)).status_code == 409
+    assert (await application.http.delete(path, headers=old)).status_code == 409
     assert (
         await application.http.patch(path, json={"description": "x"}, headers={"If-Match": changed.json()["version_token"]})
     ).status_code == 200
     assert (await application.http.patch(path, json={"description": "x"}, headers={"If-Match": "nonsense"})).status_code == 400
+    other = await make(application, name="another")
+    assert (await application.http.patch(path, json={}, headers={"If-Match": other["version_token"]})).status_code == 409
+    assert (await application.http.delete(path, headers={"If-Match": changed.json()["version_token"]})).status_code == 200
 
 
 async def test_flows_are_listed_whole_as_headers_and_in_pages(application: Application) -> None:

@@ -1,6 +1,7 @@
 """What holds for every route, read from the records; and what answers where no route does."""
 
 import re
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from projects.access.caller import Caller
 from rest_adapter.openapi import answers_of
 from rest_adapter.routing import Credentials, Endpoint, OwnerRule, endpoint
 from rest_adapter.v1 import ENDPOINTS
-from tests.application import Application
+from tests.application import Application, open_application
 
 # Whoever adds a line here says that this path tells or does nothing that belongs to anybody.
 PUBLIC_PATHS = {
@@ -24,14 +25,19 @@ PUBLIC_PATHS = {
     "/api/v1/auto_login",
     "/api/v1/flows/basic_examples/",
     "/api/v1/flows/public_flow/{flow_id}",  # its owner opened it to everybody
+    "/api/v1/files/profile_pictures/list",
+    "/api/v1/files/profile_pictures/{folder_name}/{file_name}",
     "/api/v1/folders/",
     "/api/v1/folders/{rest:path}",
+    "/api/v1/build_public_tmp/{flow_id}/flow",  # the same flows run for anybody, with nothing else of their owners'
+    "/api/v1/build_public_tmp/{job_id}/events",
+    "/api/v1/build_public_tmp/{job_id}/cancel",
     "/openapi.json",
     "/docs",
     "/docs/{name}",
 }
 # These speak of the caller and answer strangers too: with nothing, or with a refusal of their own.
-OPEN_CALLER_PATHS = {"/api/v1/session", "/api/v1/logout", "/api/v1/refresh", "POST /api/v1/users/"}
+OPEN_CALLER_PATHS = {"/metrics", "/api/v1/session", "/api/v1/logout", "/api/v1/refresh", "POST /api/v1/users/"}
 
 METHODS = [(method, record) for record in ENDPOINTS for method in record.methods]
 
@@ -55,17 +61,18 @@ def test_a_route_needs_a_caller_unless_it_is_on_the_public_list(record: Endpoint
         assert record.credentials is Credentials.ANY
 
 
-async def test_every_guarded_route_wants_a_good_credential_before_it_reads_the_body(
-    application: Application, subtests: pytest.Subtests
-) -> None:
-    for method, record in [case for case in METHODS if is_guarded(case[1])]:
-        with subtests.test(f"{method} {record.path}"):
-            none = await application.nobody.request(method, path_of(record), content=b"{not json")
-            bad_key = await application.nobody.request(method, path_of(record), headers={"x-api-key": "sk-unknown"})
-            bad_token = await application.nobody.request(method, path_of(record), headers={"Authorization": "Bearer abc.def.ghi"})
-            assert (none.status_code, bad_key.status_code, bad_token.status_code) == (403, 403, 401)
-            assert set(none.json()) == {"detail"}
-            assert bad_token.headers["WWW-Authenticate"] == "Bearer"
+async def test_every_guarded_route_wants_a_good_credential_before_it_reads_the_body(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    guarded = [case for case in METHODS if is_guarded(case[1])]
+    # One address tries them all, more often than a stranger may go wrong in a minute.
+    async with open_application(tmp_path, bad_keys_per_minute=len(guarded) + 1) as application:
+        for method, record in guarded:
+            with subtests.test(f"{method} {record.path}"):
+                none = await application.nobody.request(method, path_of(record), content=b"{not json")
+                bad_key = await application.nobody.request(method, path_of(record), headers={"x-api-key": "sk-unknown"})
+                bad_token = await application.nobody.request(method, path_of(record), headers={"Authorization": "Bearer abc.def.ghi"})
+                assert (none.status_code, bad_key.status_code, bad_token.status_code) == (403, 403, 401)
+                assert set(none.json()) == {"detail"}
+                assert bad_token.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("record", ENDPOINTS, ids=named)
@@ -108,9 +115,48 @@ def test_what_every_guarded_route_may_answer_is_documented() -> None:
     for record in ENDPOINTS:
         statuses = {answer.status for answer in answers_of(record)}
         if record.credentials is Credentials.ANY:
-            assert {401, 403} <= statuses
+            assert {401, 403, 429, 503} <= statuses
         if record.body_media_types:
-            assert {413, 422} <= statuses
+            assert {408, 413, 422} <= statuses
+        if record.body_media_types == ("multipart/form-data",):
+            assert 415 in statuses
+
+
+async def test_every_operation_of_the_document_says_who_may_ask_what_is_sent_and_what_comes_back(application: Application) -> None:
+    document = (await application.nobody.get("/openapi.json")).json()
+    operations = {(path, method): operation for path, methods in document["paths"].items() for method, operation in methods.items()}
+    for method, record in METHODS:
+        if not record.is_listed:
+            continue
+        operation = operations[record.path, method.lower()]
+        security = operation["security"]
+        assert bool(security) == (record.credentials in (Credentials.ANY, Credentials.OPTIONAL, Credentials.REFRESH_COOKIE))
+        assert ({} in security) == (record.credentials is Credentials.OPTIONAL)
+        parameters = {(each["in"], each["name"]) for each in operation.get("parameters", ())}
+        assert {name for place, name in parameters if place == "path"} == set(re.findall(r"{(\w+)", record.path))
+        assert all(
+            "type" in each["schema"] or "anyOf" in each["schema"] or "$ref" in each["schema"] for each in operation.get("parameters", ())
+        )
+        assert ("requestBody" in operation) == bool(record.body_media_types)
+        for kind in operation.get("requestBody", {}).get("content", {}).values():
+            assert kind["schema"]
+        good = operation["responses"][str(record.answers[0].status)]
+        assert "content" in good or record.answers[0].status in (204, 307) or method == "HEAD", (method, record.path)
+        for status, answer in operation["responses"].items():
+            assert answer["description"]
+            if int(status) >= 400:
+                assert answer["content"]["application/json"]["schema"], (method, record.path, status)
+        assert all(
+            "Retry-After" in operation["responses"][status]["headers"] for status in ("429", "503") if status in operation["responses"]
+        )
+
+
+async def test_a_change_of_a_flow_documents_the_header_that_guards_it(application: Application) -> None:
+    paths = (await application.nobody.get("/openapi.json")).json()["paths"]
+    for method in ("patch", "put", "delete"):
+        names = [each["name"] for each in paths["/api/v1/flows/{flow_id}"][method]["parameters"] if each["in"] == "header"]
+        assert names == ["If-Match"]
+    assert "Location" in paths["/api/v1/users/"]["post"]["responses"]["201"]["headers"]
 
 
 async def test_an_unknown_path_is_404_in_json(application: Application) -> None:

@@ -95,10 +95,9 @@ async def test_the_request_may_be_a_multipart_form(application: Application) -> 
 
 async def test_a_form_that_cannot_be_read_is_a_bad_request(application: Application) -> None:
     flow_id = await make(application, flows.echo())
-    for path in (f"/api/v1/run/{flow_id}", "/api/v1/flows/upload/"):
-        for content_type in ("multipart/form-data", "multipart/form-data; boundary=b"):
-            answer = await application.http.post(path, content=b"{}", headers={"content-type": content_type})
-            assert (answer.status_code, set(answer.json())) == (400, {"detail"}), answer.text
+    for content_type in ("multipart/form-data", "multipart/form-data; boundary=b"):
+        answer = await application.http.post(f"/api/v1/run/{flow_id}", content=b"{}", headers={"content-type": content_type})
+        assert (answer.status_code, set(answer.json())) == (400, {"detail"}), answer.text
 
 
 async def test_no_body_and_an_empty_one_run_with_what_is_stored(application: Application) -> None:
@@ -127,15 +126,6 @@ async def test_a_value_of_the_wrong_type_is_refused_with_its_place(application: 
     answer = await application.http.post(f"/api/v1/run/{flow_id}", json=body)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == place
-
-
-async def test_streaming_is_refused_rather_than_ignored(application: Application) -> None:
-    flow_id = await make(application, flows.echo())
-    answer = await application.http.post(f"/api/v1/run/{flow_id}", params={"stream": "true"}, json={})
-    assert answer.status_code == 400
-    assert "not available" in answer.json()["detail"]
-    assert (await application.http.post(f"/api/v1/run/{flow_id}", params={"stream": "maybe"}, json={})).status_code == 422
-    assert (await application.http.post(f"/api/v1/run/{flow_id}", params={"stream": "false"}, json={})).status_code == 200
 
 
 async def test_the_same_input_twice_is_refused(application: Application) -> None:
@@ -280,3 +270,73 @@ async def test_what_a_run_left_behind_can_be_looked_at_by_its_owner_only(applica
     gone = await application.http.delete("/api/v1/monitor/messages/session/s")
     assert (gone.status_code, gone.content) == (204, b"")
     assert (await application.http.get("/api/v1/monitor/messages", params=query)).json() == []
+
+
+async def test_an_advanced_run_answers_each_input_with_a_run_of_its_own(application: Application) -> None:
+    flow_id = await make(application, flows.echo())
+    inputs = [{"input_value": "one", "type": "chat", "components": ["ChatInput-in"]}, {"input_value": "two", "session": "other"}]
+    answer = await application.http.post(f"/api/v1/run/advanced/{flow_id}", json={"inputs": inputs, "outputs": ["Chat Output"]})
+    body = answer.json()
+    assert (answer.status_code, list(body), body["session_id"]) == (200, ["session_id", "outputs"], flow_id)
+    assert [entry["inputs"] for entry in body["outputs"]] == [{"input_value": "one"}, {"input_value": "two"}]
+    messages = [entry["outputs"][0]["results"]["message"] for entry in body["outputs"]]
+    assert [(message["text"], message["session_id"]) for message in messages] == [("one", flow_id), ("two", "other")]
+    assert answer.headers["x-headwater-run-id"].split(", ") == [message["run_id"] for message in messages]
+
+
+async def test_an_advanced_run_without_inputs_has_an_empty_one_and_every_output(application: Application) -> None:
+    flow_id = await make(application, flows.echo(), endpoint_name="plain-echo")
+    requests: list[dict[str, Any]] = [{}, {"json": {}}, {"json": {"stream": True, "tweaks": {"ChatOutput-out": {"sender_name": "Bob"}}}}]
+    for sent in requests:
+        body = (await application.http.post("/api/v1/run/advanced/plain-echo", **sent)).json()
+        (entry,) = body["outputs"]
+        assert (entry["inputs"], [vertex["component_id"] for vertex in entry["outputs"]]) == ({"input_value": ""}, ["ChatOutput-out"])
+    assert flow_id == body["session_id"]
+
+
+async def test_an_advanced_run_fills_only_the_inputs_it_names(application: Application) -> None:
+    both = flows.document(
+        [flows.chat_input(text="stored chat"), flows.chat_output(), flows.text_input(text="stored text"), flows.text_output()],
+        [
+            flows.edge("ChatInput-in", "ChatOutput-out", "input_value"),
+            flows.edge("TextInput-in", "TextOutput-out", "input_value", output="text"),
+        ],
+    )
+    flow_id = await make(application, both)
+
+    async def texts(**given: Any) -> list[str]:
+        body = {"inputs": [{"input_value": "new", **given}], "outputs": ["ChatOutput-out", "TextOutput-out"]}
+        answer = (await application.http.post(f"/api/v1/run/advanced/{flow_id}", json=body)).json()
+        return [vertex["messages"][0]["message"] for vertex in answer["outputs"][0]["outputs"]]
+
+    assert (await texts(type="chat"))[:1] == ["new"]
+    assert "stored chat" in await texts(components=["Text Input"])
+    assert "stored chat" in await texts(type="text")
+
+
+async def test_an_advanced_run_goes_on_with_a_session_that_is_there_and_with_no_other(application: Application) -> None:
+    flow_id = await make(application, flows.echo())
+    path = f"/api/v1/run/advanced/{flow_id}"
+    unknown = await application.http.post(path, json={"session_id": "nope"})
+    assert (unknown.status_code, set(unknown.json())) == (404, {"detail"})
+    assert (await application.http.post(f"/api/v1/run/{flow_id}", json={"input_value": "a", "session_id": "yes"})).status_code == 200
+    known = await application.http.post(path, json={"session_id": "yes"})
+    assert (known.status_code, known.json()["session_id"]) == (200, "yes")
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"inputs": [{"input_value": "x", "bogus": 1}]}, ["body", "inputs", 0, "bogus"]),
+        ({"inputs": [{"type": "voice"}]}, ["body", "inputs", 0, "type"]),
+        ({"inputs": "x"}, ["body", "inputs"]),
+        ({"outputs": [1]}, ["body", "outputs", 0]),
+        ([], ["body"]),
+    ],
+)
+async def test_an_advanced_run_refuses_wrong_values_with_their_place(application: Application, body: Any, place: list[Any]) -> None:
+    flow_id = await make(application, flows.echo())
+    answer = await application.http.post(f"/api/v1/run/advanced/{flow_id}", json=body)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, place)
+    assert (await application.http.post("/api/v1/run/advanced/nothing", json={})).status_code == 404
+    assert (await application.stranger.post(f"/api/v1/run/advanced/{flow_id}", json={})).status_code == 404

@@ -32,6 +32,14 @@ def test_another_key_and_a_changed_ciphertext_are_refused() -> None:
         SecretBox("one").decrypt("not ciphertext, ü")
 
 
+@pytest.mark.parametrize("value", ["v", "va", "val", "value" * 20])
+def test_a_ciphertext_with_anything_behind_it_or_in_it_is_refused(value: str) -> None:
+    ciphertext = SecretBox("one").encrypt(value)
+    for changed in (f"{ciphertext}-TAMPERED", f"{ciphertext}=", f"{ciphertext}\n", f"{ciphertext[:20]}!{ciphertext[20:]}", ciphertext[:-1]):
+        with pytest.raises(CannotDecrypt):
+            SecretBox("one").decrypt(changed)
+
+
 def test_after_a_change_of_key_the_older_one_still_reads() -> None:
     ciphertext = SecretBox("old").encrypt("value")
     box = SecretBox("new", older_keys=["old"])

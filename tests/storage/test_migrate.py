@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 from storage import migrate
 from storage.database import Database, DatabaseSettings, DatabaseUnavailable
 from storage.tables import Base
+from tests.owners import add_flow, add_owner, add_rows, message_row
 
 ROOT = Path(migrate.__file__).parents[1]
 
@@ -94,3 +95,20 @@ async def test_a_server_that_does_not_answer_is_unavailable(tmp_path: Path) -> N
     settings = DatabaseSettings(url=f"postgresql://nobody@/none?host={tmp_path}", busy_timeout_seconds=1)
     with pytest.raises(DatabaseUnavailable):
         await migrate.upgrade(settings)
+
+
+async def test_moving_the_documents_loses_none_and_nothing_that_refers_to_a_flow(
+    empty_database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(migrate, "HEAD", "2026_11_22_1200")
+        await migrate.upgrade(empty_database_settings)
+    async with Database(empty_database_settings) as database:
+        owner = await add_owner(database, "ada")
+        flow_id = await add_flow(database, owner, document='{"nodes": [], "edges": []}', endpoint_name="kept")
+        await add_rows(database, message_row(owner, flow_id, "hello"))
+    assert await migrate.upgrade(empty_database_settings)
+    async with Database(empty_database_settings) as database, database.reading() as session:
+        row = (await session.execute(text("SELECT document, endpoint_name FROM flows"))).one()
+        assert tuple(row) == ('{"nodes": [], "edges": []}', "kept")
+        assert (await session.execute(text("SELECT text FROM messages"))).scalars().all() == ["hello"]

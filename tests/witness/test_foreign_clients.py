@@ -20,6 +20,8 @@ from tests.running_server import RunningServer, running_server
 pytestmark = pytest.mark.witness
 
 HERE = Path(__file__).parent
+LOCK = HERE / "package-lock.json"
+INSTALLED = HERE / "node_modules" / ".installed.json"
 NODE = HERE / "node_modules" / ".bin" / "node"
 INSPECTOR = HERE / "node_modules" / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
 TOOL = "evaluate_expression"
@@ -36,11 +38,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module", autouse=True)
 def node_clients() -> None:
+    install_node_clients()
+
+
+def install_node_clients() -> None:
     """`npm ci` once: exact versions, hashes from the lock file."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed: the Node clients cannot be tried here")
-    if not NODE.exists():
+    if not NODE.exists() or not INSTALLED.exists() or INSTALLED.read_text() != LOCK.read_text():
         subprocess.run(["npm", "ci", "--no-progress"], cwd=HERE, check=True, capture_output=True, timeout=600)
+        INSTALLED.write_text(LOCK.read_text())
 
 
 def run_node(*arguments: str, home: Path | None = None) -> str:

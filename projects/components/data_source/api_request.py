@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic_core import from_json, to_json
@@ -51,6 +51,7 @@ class APIRequest(Component):
     aliases = ("APIRequestComponent", "API Request")
     reads_world = True
     writes_world = True
+    only_reads_with: ClassVar[Mapping[str, Collection[Any]]] = {"mode": ("URL",), "method": ("GET",), "save_to_file": (False,)}
     declared_inputs = (
         Input("mode", InputKind.STRING, "Mode", "Fields, or a curl command.", default="URL", options=("URL", "cURL"), field_type="tab"),
         Input("url_input", display_name="URL", info="The address to call.", tool_mode=True),

@@ -6,7 +6,7 @@ from typing import Any
 
 from projects.components.cells import csv_rows
 from projects.components.conversion import plain_text
-from projects.components.files_and_knowledge.file_contents import MAX_ROWS, decoded
+from projects.components.files_and_knowledge.file_contents import MAX_CELLS, MAX_ROWS, decoded
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Data
 
@@ -22,6 +22,7 @@ class LoadCSV(Component):
     aliases = ("CSVToData", "CSVToDataComponent")
     legacy = True
     reads_world = True
+    stays_home = True
     declared_inputs = (
         Input("csv_file", InputKind.FILE, "CSV File", "An uploaded file.", protected=True, field_type="file"),
         Input("csv_path", display_name="CSV File Path", info="Storage path of an upload.", protected=True),
@@ -33,7 +34,7 @@ class LoadCSV(Component):
     async def load_csv_to_data(self) -> list[Data]:
         text = await given_text(self, file="csv_file", path="csv_path", string="csv_string", kind="CSV")
         try:
-            _, rows = csv_rows(text, max_rows=MAX_ROWS)
+            _, rows = csv_rows(text, max_rows=MAX_ROWS, max_cells=MAX_CELLS)
         except ValueError as error:
             raise ComponentError(f"The CSV cannot be read: {error}.") from None
         key = plain_text(self.inputs.get("text_key")) or "text"

@@ -23,6 +23,7 @@ class LoadJSON(Component):
     aliases = ("JSONToData", "JSONToDataComponent")
     legacy = True
     reads_world = True
+    stays_home = True
     declared_inputs = (
         Input("json_file", InputKind.FILE, "JSON File", "An uploaded file.", protected=True, field_type="file"),
         Input("json_path", display_name="JSON File Path", info="Storage path of an upload.", protected=True),

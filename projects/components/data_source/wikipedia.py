@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
+from projects.components import built_tool
 from projects.components.conversion import plain_text
 from projects.components.web_calls import USER_AGENT, guarded_call, refuse_bad_status
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
+from projects.engine.tools import Tool
 from projects.engine.values import Data, Message, Row, Table
 
 WIKIPEDIA = "https://{language}.wikipedia.org/w/api.php"
@@ -117,4 +119,14 @@ class WikipediaTool(Wikipedia):
     type = "WikipediaAPI"
     legacy = True
     aliases = ("WikipediaAPIComponent",)
-    declared_outputs = (Output("api_run_model", "fetch_content", ("Data", "JSON"), "Data"),)
+    declared_outputs = (
+        Output("api_run_model", "fetch_content", ("Data", "JSON"), "Data"),
+        Output("api_build_tool", "build_tool", ("Tool",), "Tool", tool_mode=False),
+    )
+
+    async def build_tool(self) -> list[Tool]:
+        async def work(text: str) -> list[Data]:
+            asked = type(self)(vertex=self.vertex, inputs={**self.inputs, "input_value": text}, context=self.context)
+            return await asked.fetch_content()
+
+        return [built_tool.of_one_text(self, name="wikipedia_api", argument="input_value", info="What to look for.", work=work)]

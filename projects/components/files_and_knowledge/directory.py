@@ -25,6 +25,7 @@ class Directory(Component):
     aliases = ("DirectoryComponent",)
     legacy = True
     reads_world = True
+    stays_home = True
     declared_inputs = (
         Input("path", display_name="Path", info="Empty: all uploads.", default=".", protected=True),
         Input("types", InputKind.STRING, "File Types", "Endings to take; empty: all that can be read.", is_list=True),

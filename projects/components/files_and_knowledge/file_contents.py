@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import logging
 import zipfile
@@ -22,6 +23,7 @@ MAX_CELLS = 2_000_000
 MAX_CHARACTERS = 20_000_000
 MAX_PAGES = 5_000
 MAX_UNPACKED_BYTES = 300 * 1024 * 1024
+MAX_PART_BYTES = 20 * 1024 * 1024  # of a part of an Office file that its parser holds as a tree, many times its size
 
 INSTALL = "pip install 'headwater[files]'"
 _TEXT = """
@@ -29,7 +31,8 @@ txt md mdx markdown rst log text csv tsv json jsonl ndjson yaml yml toml ini cfg
 css scss java c h cpp go rs rb php kt swift r tex srt vtt eml env properties
 """
 TEXT_ENDINGS = frozenset(_TEXT.split())
-ENDINGS = TEXT_ENDINGS | {"pdf", "docx", "xlsx"}
+ENDINGS = TEXT_ENDINGS | {"pdf", "docx", "xlsx", "parquet"}
+_READ_IN_PIECES = ("xl/worksheets/", "xl/sharedStrings.xml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,13 @@ def is_supported(path: str) -> bool:
 async def parse(path: str, content: bytes, *, encoding: str = "") -> FileContents:
     """Raises ComponentError for what cannot be read, PackageMissing when a parser is not installed."""
     contents = await asyncio.to_thread(_parse, path, content, encoding)
-    if len(contents.text) > MAX_CHARACTERS:
-        raise ComponentError(f"{contents.name} has {len(contents.text):,} characters of text; at most {MAX_CHARACTERS:,} are taken.")
+    _check_length(contents.name, contents.text)
     return contents
+
+
+def _check_length(name: str, text: str) -> None:
+    if len(text) > MAX_CHARACTERS:
+        raise ComponentError(f"{name} has {len(text):,} characters of text; at most {MAX_CHARACTERS:,} are taken.")
 
 
 def _parse(path: str, content: bytes, encoding: str) -> FileContents:
@@ -71,9 +78,10 @@ def _parse(path: str, content: bytes, encoding: str) -> FileContents:
         if parser is not None:
             return parser(path, content)
         text = decoded(content, encoding)
+        _check_length(path.rpartition("/")[2], text)  # before anything is made of it
         match ending_of(path):
             case "csv" | "tsv":
-                columns, rows = csv_rows(text, max_rows=MAX_ROWS)
+                columns, rows = csv_rows(text, max_rows=MAX_ROWS, max_cells=MAX_CELLS)
                 return FileContents(path, text, table=Table(rows=rows, columns=columns))
             case "json":
                 return FileContents(path, text, value=read_json(text), has_value=True)
@@ -147,7 +155,9 @@ def _docx(path: str, content: bytes) -> FileContents:
     _check_archive(name, content)
     try:
         parts: list[str] = []
-        for part in Document(io.BytesIO(content)).iter_inner_content():
+        for number, part in enumerate(Document(io.BytesIO(content)).iter_inner_content()):
+            if number >= MAX_ROWS:
+                raise ComponentError(f"{name} has more than {MAX_ROWS:,} paragraphs.")
             if isinstance(part, DocumentTable):
                 rows = [[cell.text.strip() for cell in row.cells] for row in part.rows]
                 if rows:
@@ -156,6 +166,8 @@ def _docx(path: str, content: bytes) -> FileContents:
                     parts.append(markdown_table.render(Table(rows=cells, columns=columns)))
             elif part.text.strip():
                 parts.append(part.text)
+    except ComponentError:
+        raise
     except (ValueError, KeyError, AttributeError, IndexError, SyntaxError, OSError) as error:
         raise ComponentError(f"{name} cannot be read as DOCX: {error or type(error).__name__}.") from error
     return FileContents(path, "\n".join(parts))
@@ -197,10 +209,33 @@ def _xlsx(path: str, content: bytes) -> FileContents:
     return FileContents(path, text, table=tables[0][1])
 
 
+def _parquet(path: str, content: bytes) -> FileContents:
+    """Not among the extras: the library is larger than the server."""
+    name = path.rpartition("/")[2]
+    try:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise PackageMissing("Reading Parquet files needs the package pyarrow: pip install pyarrow. Or convert the file to CSV.") from error
+    try:
+        file = parquet.ParquetFile(io.BytesIO(content))
+        told = file.metadata
+        unpacked = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+        if told.num_rows > MAX_ROWS or told.num_rows * told.num_columns > MAX_CELLS or unpacked > MAX_UNPACKED_BYTES:
+            raise ComponentError(f"{name} has more than {MAX_CELLS:,} cells, {MAX_ROWS:,} rows or {MAX_UNPACKED_BYTES:,} bytes.")
+        columns = [str(each) for each in file.schema_arrow.names]
+        rows: list[Row] = [{column: _plain(cell) for column, cell in row.items()} for row in file.read().to_pylist()]
+    except (ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:  # what its own errors are derived from
+        raise ComponentError(f"{name} cannot be read as Parquet: {error or type(error).__name__}.") from error
+    table = Table(rows=rows, columns=columns)
+    return FileContents(path, markdown_table.render(table), table=table)
+
+
 def _sheet_table(lines: list[Sequence[Any]]) -> Table:
     width = max(len(line) for line in lines)
     while width > 1 and all(len(line) < width or line[width - 1] is None for line in lines):
         width -= 1
+    if width * len(lines) > MAX_CELLS:
+        raise ValueError(f"it has more than {MAX_CELLS:,} cells")
     header = ["" if cell is None else str(cell) for cell in lines[0][:width]]
     columns = column_names([*header, *([""] * (width - len(header)))])
     rows: list[Row] = [
@@ -220,14 +255,21 @@ def _check_archive(name: str, content: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
+            largest = max((entry.file_size for entry in archive.infolist() if _is_held_whole(entry.filename)), default=0)
     except (zipfile.BadZipFile, OSError) as error:
         raise ComponentError(f"{name} is no Office document: {error}.") from None
     if size > MAX_UNPACKED_BYTES:
         raise ComponentError(f"{name} unpacks to {size:,} bytes; at most {MAX_UNPACKED_BYTES:,} are read.")
+    if largest > MAX_PART_BYTES:
+        raise ComponentError(f"{name} has a part that unpacks to {largest:,} bytes; at most {MAX_PART_BYTES:,} are read.")
+
+
+def _is_held_whole(part: str) -> bool:
+    return part.endswith((".xml", ".rels")) and not part.startswith(_READ_IN_PIECES)
 
 
 def _missing(package: str, kind: str) -> PackageMissing:
     return PackageMissing(f"Reading {kind} files needs the package {package}: {INSTALL}")
 
 
-_PARSERS: dict[str, Callable[[str, bytes], FileContents]] = {"pdf": _pdf, "docx": _docx, "xlsx": _xlsx}
+_PARSERS: dict[str, Callable[[str, bytes], FileContents]] = {"pdf": _pdf, "docx": _docx, "xlsx": _xlsx, "parquet": _parquet}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from projects.components.conversion import plain_text, read_json, records_of
 from projects.components.processing.transformations import chunks
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Data, Row, Table
-from projects.errors import ModelMissing, PackageMissing
+from projects.errors import InvalidInput, ModelMissing, PackageMissing
 from projects.models.chat import EmbeddingModel, ModelChoice
 
 EMBEDDED_AT_ONCE = 128
+
+T = TypeVar("T")
 INGEST, RETRIEVE = "Ingest", "Retrieve"
 
 _INPUTS = (
@@ -65,11 +67,28 @@ class Knowledge(Component):
     aliases: ClassVar[tuple[str, ...]] = ("KnowledgeComponent",)
     reads_world = True
     writes_world = True
+    only_adds = True
     declared_inputs = _INPUTS
     declared_outputs: ClassVar[tuple[Output, ...]] = (_INFO, _RESULTS)
 
     async def build_kb_info(self) -> Data:
         """Add the rows; how many there were, were added and are there now."""
+        return await self._named(self._ingest())
+
+    async def retrieve_data(self) -> Table:
+        """The best rows: `content`, their metadata, and `_score`."""
+        return await self._named(self._retrieve())
+
+    async def _named(self, work: Awaitable[T]) -> T:
+        """A refusal of what the fields name says which node has them."""
+        try:
+            return await work
+        except InvalidInput as error:
+            if type(error) is not InvalidInput:
+                raise
+            raise InvalidInput(f"{self.vertex.display_name or self.display_name} ({self.vertex.id}): {error.message}") from error
+
+    async def _ingest(self) -> Data:
         name = await self._base(must_exist=False)
         rows = self._rows()
         known = await self.context.knowledge.describe(name)
@@ -88,8 +107,7 @@ class Knowledge(Component):
             data={"kb_name": name, "rows": len(rows), "added": added, "total": total, "embedding": None if model is None else model.name}
         )
 
-    async def retrieve_data(self) -> Table:
-        """The best rows: `content`, their metadata, and `_score`."""
+    async def _retrieve(self) -> Table:
         name = await self._base(must_exist=True)
         query = plain_text(self.inputs.get("search_query")).strip()
         if not query:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from projects.components.conversion import plain_text
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Row, Table
+from projects.errors import ModelMissing, PackageMissing
+from projects.models.chat import EmbeddingModel, ModelChoice
 
 
 class MemoryBase(Component):
-    """Searched by words, over the flow's own messages: they are the memory, so nothing has to be filled.
+    """Searches the flow's own messages: they are the memory, so nothing has to be filled.
 
-    A `memory_base` that names a knowledge base of the owner's searches that one instead, by words too.
+    By meaning where the server has an embedding model, else by words. A `memory_base` that names a knowledge base of the owner's
+    searches that one instead, by vectors if this model filled it.
     """
 
     type = "MemoryBase"
@@ -20,6 +23,7 @@ class MemoryBase(Component):
     icon = "brain"
     aliases = ("MemoryBaseComponent",)
     reads_world = True
+    stays_home = True
     declared_inputs = (
         Input("memory_base", InputKind.STRING, "Memory Base", "Empty: the messages of this flow. Else a knowledge base's name."),
         Input("search_query", display_name="Search Query", info="What to look for.", tool_mode=True),
@@ -58,7 +62,18 @@ class MemoryBase(Component):
 
     async def _found(self, query: str, limit: int) -> list[Row]:
         name = plain_text(self.inputs.get("memory_base"))
+        model = await self._embedding_model()
         if name and name in await self.context.knowledge.list_bases():
-            return await self.context.knowledge.search(name, query, vector=None, limit=limit)
+            info = await self.context.knowledge.describe(name)
+            is_same = model is not None and info is not None and info.embedding == model.name
+            vector = (await model.embed([query]))[0] if model is not None and is_same else None
+            return await self.context.knowledge.search(name, query, vector=vector, limit=limit)
         session_id = self.context.session_id if self.inputs.get("filter_by_session", True) else None
-        return await self.context.knowledge.search_messages(query, session_id=session_id, limit=limit)
+        return await self.context.knowledge.search_messages(query, session_id=session_id, limit=limit, embedding=model)
+
+    async def _embedding_model(self) -> EmbeddingModel | None:
+        try:
+            return await self.context.models.embedding_model(ModelChoice(node=f"{self.vertex.display_name} ({self.vertex.id})"))
+        except (ModelMissing, PackageMissing) as error:
+            self.log(f"Searched by words: {error}")
+            return None

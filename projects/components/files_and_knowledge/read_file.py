@@ -28,6 +28,7 @@ class ReadFile(Component):
     icon = "file-text"
     aliases = ("FileComponent",)
     reads_world = True
+    stays_home = True
     declared_inputs = (
         Input("path", InputKind.FILE, "Files", "Uploaded files.", is_list=True, protected=True, field_type="file"),
         Input(
@@ -162,8 +163,8 @@ class ReadFile(Component):
         paths = _paths_in(self.inputs.get("file_path")) or _paths_in(self.inputs.get("file_path_str")) or _paths_in(self.inputs.get("path"))
         if not paths:
             raise ComponentError(
-                f"{self.vertex.display_name or 'Read File'} has no file. Upload one (POST /api/v2/files) and put its path into the node, "
-                "or send the path as a tweak of `path`."
+                f"{self.vertex.display_name or 'Read File'} has no file. Upload one (POST /api/v2/files) and put its path into the node. "
+                "Runs may bring a path of their own, as a tweak of `path`, once the flow's author has marked that field api_editable."
             )
         if len(paths) > MAX_FILES:
             raise ComponentError(f"{len(paths)} files are too many; at most {MAX_FILES} are read at once.")

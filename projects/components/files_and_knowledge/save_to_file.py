@@ -29,6 +29,7 @@ class SaveToFile(Component):
     icon = "file-down"
     aliases = ("SaveToFileComponent", "SaveFile")
     writes_world = True
+    stays_home = True
     declared_inputs = (
         Input(
             "input",
@@ -38,11 +39,20 @@ class SaveToFile(Component):
             required=True,
             types=("Data", "JSON", "DataFrame", "Table", "Message"),
             field_type="other",
+            tool_mode=True,
         ),
         Input("file_name", display_name="File Name", info="Without the ending.", required=True, tool_mode=True),
         Input("storage_location", InputKind.ANY, "Storage", "Only Local is there.", field_type="sortableList"),
         Input("local_format", InputKind.STRING, "File Format", "Empty: by what arrives.", default="json", options=FORMATS),
-        Input("file_format", InputKind.STRING, "File Format", "As older documents call it.", show=False, options=FORMATS),
+        Input(
+            "file_format",
+            InputKind.STRING,
+            "File Format",
+            "Set by older documents and by agents; it counts before the other.",
+            show=False,
+            options=FORMATS,
+            tool_mode=True,
+        ),
         Input(
             "append_mode",
             InputKind.BOOLEAN,
@@ -74,7 +84,7 @@ class SaveToFile(Component):
         return await self.save_to_file()
 
     def _format(self, value: Any) -> str:
-        given = str(self.inputs.get("local_format") or self.inputs.get("file_format") or "").strip().lower()
+        given = str(self.inputs.get("file_format") or self.inputs.get("local_format") or "").strip().lower()
         given = {"md": "markdown", "excel": "xlsx"}.get(given, given)
         if not given:
             return "csv" if isinstance(value, Table) else "txt" if isinstance(value, Message | str) else "json"

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from projects.components.conversion import plain_text, table_of
-from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of
+from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of, count_usage
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Row, Table
 from projects.errors import ProviderFailed
@@ -59,6 +59,9 @@ class BatchRun(Component):
             return Table(columns=list(table.columns))
         answers = await self._ask_all(await chat_model_of(self), questions)
         failed = [answer for answer in answers if isinstance(answer, ProviderFailed)]
+        for answer in answers:
+            if isinstance(answer, Reply):
+                count_usage(self, answer.usage)
         if failed and len(failed) == len(answers):
             raise failed[0]
         rows = [self._row(*parts, index) for index, parts in enumerate(zip(table.rows, questions, answers, strict=True))]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from projects.components.conversion import plain_text
 from projects.components.llm_operations import guardrail_patterns as patterns
 from projects.components.llm_operations.guardrail_patterns import Finding
-from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of
+from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, count_usage
 from projects.components.models_and_agents.structured import SchemaField, ask_for_records
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Data, Message
@@ -155,6 +155,7 @@ class GuardrailValidator(Component):
             ChatMessage("user", f"<text>\n{self._text}\n</text>"),
         ]
         answer = await ask_for_records(await chat_model_of(self), messages, _ANSWER, title="Violations")
+        count_usage(self, answer.usage)
         names = {name.casefold(): name for name in questions}
         found = []
         for record in answer.records:

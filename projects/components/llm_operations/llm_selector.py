@@ -6,7 +6,7 @@ import asyncio
 import re
 
 from projects.components.conversion import plain_text
-from projects.components.models_and_agents.model_fields import is_chat_model
+from projects.components.models_and_agents.model_fields import count_usage, is_chat_model
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Data, Message
 from projects.errors import ProviderFailed
@@ -142,6 +142,7 @@ class LLMSelector(Component):
         seconds = self.inputs.get("timeout")
         async with asyncio.timeout(seconds if isinstance(seconds, int | float) and seconds > 0 else None):
             reply = await judge.reply(messages)
+        count_usage(self, reply.usage)
         numbers = [int(found) for found in _NUMBER.findall(reply.text[:200])]
         if numbers and numbers[0] < len(self._models):
             return numbers[0]

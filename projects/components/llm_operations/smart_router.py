@@ -9,7 +9,7 @@ from typing import Any
 
 from projects.components import placeholders
 from projects.components.conversion import plain_text
-from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of
+from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of, count_usage
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Message
 from projects.models.chat import ChatMessage
@@ -119,6 +119,7 @@ class SmartRouter(Component):
         reply = await model.reply(
             [ChatMessage("system", told), ChatMessage("user", f"<text>\n{text}\n</text>")], options=chat_options_of(self)
         )
+        count_usage(self, reply.usage)
         return route_named(reply.text, self._routes)
 
     def _override(self) -> Message | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from projects.components.conversion import plain_text
-from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of
+from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of, count_usage
 from projects.components.models_and_agents.structured import SCHEMA_INPUT, StructuredAnswer, ask_for_records, schema_fields
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.values import Data, Table
@@ -59,6 +59,7 @@ class StructuredOutput(Component):
             model = await chat_model_of(self)
             title = plain_text(self.inputs.get("schema_name"))
             self._answer = await ask_for_records(model, messages, fields, title=title, options=chat_options_of(self))
+            count_usage(self, self._answer.usage)
             if not self._answer.records:
                 raise ComponentError("The model found nothing in the text that the schema describes.")
             self.log(f"{self._answer.model}: {len(self._answer.records)} records, {self._answer.usage.total_tokens} tokens.")

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from projects.components.conversion import plain_text
-from projects.components.models_and_agents.agent_loop import AgentAnswer, AgentLoop, Block
+from projects.components.models_and_agents.agent_loop import AgentLoop, Approvals
+from projects.components.models_and_agents.agent_memory import AgentAnswer, Block
 from projects.components.models_and_agents.message_parts import chat_message_of, chat_messages_of
-from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of
+from projects.components.models_and_agents.model_fields import MODEL_INPUTS, chat_model_of, chat_options_of, count_usage
 from projects.components.models_and_agents.structured import (
     SCHEMA_INPUT,
     ask_for_records,
@@ -21,7 +22,7 @@ from projects.components.models_and_agents.structured import (
 )
 from projects.components.utilities import calculator
 from projects.components.utilities.current_date import CurrentDate
-from projects.engine.component import Component, ComponentError, Input, InputKind, Output
+from projects.engine.component import Component, ComponentError, Input, InputKind, Output, PauseRun
 from projects.engine.tools import Tool
 from projects.engine.values import SENDER_MACHINE, Data, Message, Row, Source
 from projects.models.chat import ChatMessage, ChatModel
@@ -29,6 +30,7 @@ from projects.models.chat import ChatMessage, ChatModel
 DEFAULT_MODEL_CALLS = 15
 MAX_MODEL_CALLS = 200
 DEFAULT_HISTORY = 100
+ICON = "Bot"  # of its messages, by the name that editors know
 
 
 class Agent(Component):
@@ -113,13 +115,14 @@ class Agent(Component):
     )
 
     _answered: Message | None = None
+    _can_ask_people = True
 
     async def message_response(self) -> Message:
         model = await chat_model_of(self)
         reply = _LiveReply(self) if self.context.is_followed_live and "ChatOutput" in self.vertex.feeds else None
         if reply is not None:
             await reply.begin(model.name)
-        answer = await self._answer(model, await self._messages(model), reply)
+        answer = await self._answer(model, reply)
         text = answer.text
         if not answer.is_complete:
             self.log(f"Stopped after {self._max_model_calls()} model calls.", name="Max iterations")
@@ -127,7 +130,7 @@ class Agent(Component):
         message = reply.message if reply is not None else self._new_message(answer.model)
         message.text = text
         message.source.source = answer.model
-        message.content_blocks = [*answer.steps]
+        message.content_blocks = [*answer.steps, *([_output(text)] if answer.steps else [])]
         message.usage = answer.usage.to_dict() if answer.usage is not None else None
         message.state = "complete"
         self._answered = message
@@ -136,7 +139,10 @@ class Agent(Component):
     async def json_response(self) -> Data:
         rows = self.inputs.get("output_schema") or []
         if not rows:
-            message = self._answered or await self.message_response()
+            message = self._answered
+            if message is None:
+                message = await self.message_response()
+                self.token_usage = message.usage  # it leaves by no output that would carry it
             return _as_data(json_in(message.text), message.text)
         fields = schema_fields(rows)
         model = await chat_model_of(self)
@@ -146,9 +152,11 @@ class Agent(Component):
             if not self._tools():
                 messages = await self._messages(model, instructions)
                 found = await ask_for_records(model, messages, fields, title=title, options=chat_options_of(self))
+                count_usage(self, found.usage)
                 return _as_data(found.records, "")
             told = told_schema(json_schema(fields, title=title))
-            answer = await self._answer(model, await self._messages(model, instructions, told), None)
+            answer = await self._answer(model, None, instructions, told)
+            count_usage(self, answer.usage)
             if not answer.is_complete:
                 return Data({"content": answer.text, "error": self._out_of_calls()})
             records = records_in(answer.text, fields)
@@ -175,9 +183,12 @@ class Agent(Component):
 
     async def _called(self, arguments: Mapping[str, Any]) -> Message:
         question = Message(text=plain_text(arguments.get("input_value")))
-        return await type(self)(vertex=self.vertex, inputs=self.inputs | {"input_value": question}, context=self.context).message_response()
+        called = type(self)(vertex=self.vertex, inputs=self.inputs | {"input_value": question}, context=self.context)
+        called._can_ask_people = False  # a tool's call cannot wait for a person
+        return await called.message_response()
 
-    async def _answer(self, model: ChatModel, messages: Sequence[ChatMessage], reply: _LiveReply | None) -> AgentAnswer:
+    async def _answer(self, model: ChatModel, reply: _LiveReply | None, *further_instructions: str) -> AgentAnswer:
+        output = self.computing
         loop = AgentLoop(
             model,
             self._tools(),
@@ -186,8 +197,15 @@ class Agent(Component):
             forgives_unreadable_calls=self.inputs.get("handle_parsing_errors") is not False,
             on_text=None if reply is None else reply.add_text,
             on_steps=None if reply is None else reply.show_steps,
+            approvals=Approvals(self.vertex.id, f"{self.vertex.id}:{output}", self.context.answers) if self._can_ask_people else None,
         )
-        return await loop.run(messages)
+        memory = self.context.memories.get(self.vertex.id)
+        try:
+            if self._can_ask_people and memory is not None and memory["output"] == output:
+                return await loop.go_on(memory["conversation"])
+            return await loop.run(await self._messages(model, *further_instructions))
+        except PauseRun as pause:
+            raise PauseRun(pause.questions, {"output": output, "conversation": pause.memory}) from None
 
     async def _messages(self, model: ChatModel, *further_instructions: str) -> list[ChatMessage]:
         """Instructions, what was said before in the session, and what is asked now."""
@@ -257,6 +275,7 @@ class Agent(Component):
             flow_id=self.context.flow_id,
             run_id=self.context.run_id,
             source=Source(id=self.vertex.id, display_name=self.vertex.display_name, source=model_name),
+            icon=ICON,
             **parts,
         )
 
@@ -279,6 +298,11 @@ class _LiveReply:
         # What was streamed before a tool call was no answer yet: the announced text is empty again.
         self.message.content_blocks = [dict(step) for step in steps]
         await self._agent.context.announce_message(self.message)
+
+
+def _output(text: str) -> Block:
+    """What came of the steps, as their last one."""
+    return {"type": "text", "duration": None, "header": {"title": "Output", "icon": "MessageSquare"}, "text": text}
 
 
 def _filled(prompt: str, model_name: str) -> str:

@@ -8,43 +8,63 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeAlias
 
 from projects.components.conversion import plain_text
+from projects.components.models_and_agents import agent_memory
+from projects.components.models_and_agents.agent_memory import AgentAnswer, Block
 from projects.engine.component import ComponentError, PauseRun
+from projects.engine.questions import Answer, Question
 from projects.engine.tools import Tool
 from projects.engine.values import Data, Message, Table, jsonable
 from projects.errors import LimitReached
-from projects.models.chat import ChatMessage, ChatModel, ChatOptions, Reply, TextChunk, ToolCall, ToolSpec, Usage
+from projects.models.chat import ChatMessage, ChatModel, ChatOptions, Reply, TextChunk, ToolCall, ToolSpec
 
 MAX_TOOL_TEXT = 200_000  # characters of one tool's answer that a model is told
+MAX_ASKED_TEXT = 2_000  # characters of a call's arguments that a person is shown
 MAX_NAME = 64
 TOOLS_AT_ONCE = 16
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
-Block: TypeAlias = dict[str, Any]  # a content block of a message
 OnText: TypeAlias = Callable[[str], Awaitable[None]]
 OnSteps: TypeAlias = Callable[[Sequence[Block]], Awaitable[None]]
 
 
-@dataclass(slots=True)
-class AgentAnswer:
-    """`steps` are the content blocks of the tool calls, in the order the model asked for them."""
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """How a person is asked before a tool is called: the asking vertex, a beginning for the ids of questions, and what was answered."""
 
-    text: str = ""
-    model: str = ""
-    usage: Usage | None = None
-    steps: list[Block] = field(default_factory=list)
-    is_complete: bool = True  # False: the bound on model calls was reached before there was an answer
+    vertex_id: str
+    prefix: str
+    answers: Mapping[str, Answer]
+
+    def question(self, id: str, call: ToolCall, tool: Tool) -> Question:
+        shown = json.dumps(dict(call.arguments), ensure_ascii=False, default=str)
+        if len(shown) > MAX_ASKED_TEXT:
+            shown = shown[:MAX_ASKED_TEXT] + "…"
+        return Question(
+            id=id,
+            vertex_id=self.vertex_id,
+            kind="tool_approval",
+            message=f"May the agent call {call.name} ({tool.display_name or tool.name}) with {shown}?",
+            schema={"type": "object", "properties": {}},
+        )
+
+    def id_of(self, turn: int, place: int) -> str:
+        """By the call's place: what providers call their calls need not be unique."""
+        return f"{self.prefix}:{turn}.{place + 1}"
 
 
 class AgentLoop:
-    """One conversation with one model. `on_text` gets the answer's text as it comes, `on_steps` all tool calls whenever one changed."""
+    """One conversation with one model. `on_text` gets the answer's text as it comes, `on_steps` all tool calls whenever one changed.
+
+    Without `approvals` a tool that needs one is not called. With them `run` raises PauseRun, whose memory `go_on` takes later.
+    """
 
     def __init__(
         self,
@@ -56,7 +76,9 @@ class AgentLoop:
         forgives_unreadable_calls: bool = True,
         on_text: OnText | None = None,
         on_steps: OnSteps | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
+        self._approvals = approvals
         self._model = model
         self._tools = named(tools)
         self._specs = [ToolSpec(name, tool.description, tool.parameters) for name, tool in self._tools.items()]
@@ -72,9 +94,17 @@ class AgentLoop:
 
         A model's failure is raised, a tool's is told to the model.
         """
-        turns = list(messages)
-        answer = AgentAnswer(model=self._model.name)
-        for _ in range(self._max_model_calls):
+        return await self._converse(list(messages), AgentAnswer(model=self._model.name), asked=0)
+
+    async def go_on(self, memory: Mapping[str, Any]) -> AgentAnswer:
+        """Where an earlier `run` had to ask a person: the model is not asked again for what it has said."""
+        turns, answer, calls, texts = agent_memory.recalled(memory)
+        asked = memory["asked"]
+        turns.extend(await self._call_tools(asked, calls, answer.steps, turns, answer, texts=texts))
+        return await self._converse(turns, answer, asked=asked)
+
+    async def _converse(self, turns: list[ChatMessage], answer: AgentAnswer, *, asked: int) -> AgentAnswer:
+        for turn in range(asked + 1, self._max_model_calls + 1):
             reply = await self._ask(turns)
             answer.model = reply.model or answer.model
             if reply.usage is not None:
@@ -83,7 +113,7 @@ class AgentLoop:
             if not reply.tool_calls:
                 return answer
             turns.append(ChatMessage("assistant", reply.text, tool_calls=reply.tool_calls))
-            turns.extend(await self._call_tools(reply.tool_calls, answer.steps))
+            turns.extend(await self._call_tools(turn, reply.tool_calls, answer.steps, turns, answer))
         answer.is_complete = False
         return answer
 
@@ -102,28 +132,64 @@ class AgentLoop:
             raise ComponentError(f"The model {self._model.name} stopped in the middle of its answer.")
         return reply
 
-    async def _call_tools(self, calls: Sequence[ToolCall], steps: list[Block]) -> list[ChatMessage]:
-        """Every call of one turn, side by side; their answers in the order of the calls."""
-        unreadable = next((call for call in calls if call.problem is not None), None)
-        if unreadable is not None and not self._forgives_unreadable_calls:
-            raise ComponentError(f"The model called {unreadable.name} with arguments that cannot be read: {unreadable.problem}")
-        begun = [_begun(call) for call in calls]
-        steps.extend(begun)
-        await self._tell(steps)
+    async def _call_tools(
+        self,
+        turn: int,
+        calls: Sequence[ToolCall],
+        steps: list[Block],
+        turns: Sequence[ChatMessage],
+        answer: AgentAnswer,
+        *,
+        texts: dict[str, str] | None = None,
+    ) -> list[ChatMessage]:
+        """Every call of one turn, side by side; their answers in the order of the calls.
+
+        `texts` are, by place among the calls, the answers that were there before a person was asked. Calls that need no approval are made
+        before anybody is asked about the others.
+        """
+        if texts is None:
+            unreadable = next((call for call in calls if call.problem is not None), None)
+            if unreadable is not None and not self._forgives_unreadable_calls:
+                raise ComponentError(f"The model called {unreadable.name} with arguments that cannot be read: {unreadable.problem}")
+            steps.extend(_begun(call) for call in calls)
+            await self._tell(steps)
+            texts = {}
+        begun = steps[len(steps) - len(calls) :]
+        questions = self._questions(turn, calls, texts)
+        to_call = [place for place, call in enumerate(calls) if str(place) not in texts and self._id_of(turn, place) not in questions]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._call(call, step, steps)) for call, step in zip(calls, begun, strict=True)]
+                tasks = {
+                    place: group.create_task(self._call(self._id_of(turn, place), calls[place], begun[place], steps)) for place in to_call
+                }
         except ExceptionGroup as failures:  # a bound of the run, or a failure of who listens: what a tool raises ends in its answer
             raise failures.exceptions[0] from None
-        return [
-            ChatMessage("tool", "This call was given up." if task.cancelled() else task.result(), tool_call_id=call.id)
-            for call, task in zip(calls, tasks, strict=True)
-        ]
+        texts |= {str(place): "This call was given up." if task.cancelled() else task.result() for place, task in tasks.items()}
+        if questions:
+            raise PauseRun(tuple(questions.values()), agent_memory.kept(turns, answer, calls, texts, asked=turn))
+        return [ChatMessage("tool", texts[str(place)], tool_call_id=call.id) for place, call in enumerate(calls)]
 
-    async def _call(self, call: ToolCall, step: Block, steps: list[Block]) -> str:
+    def _questions(self, turn: int, calls: Sequence[ToolCall], texts: Mapping[str, str]) -> dict[str, Question]:
+        """What a person has to be asked first, by id."""
+        if self._approvals is None:
+            return {}
+        questions: dict[str, Question] = {}
+        for place, call in enumerate(calls):
+            tool = self._tools.get(call.name)
+            if tool is None or not tool.needs_approval or call.problem is not None or str(place) in texts:
+                continue
+            id = self._approvals.id_of(turn, place)
+            if id not in self._approvals.answers:
+                questions[id] = self._approvals.question(id, call, tool)
+        return questions
+
+    def _id_of(self, turn: int, place: int) -> str:
+        return "" if self._approvals is None else self._approvals.id_of(turn, place)
+
+    async def _call(self, question_id: str, call: ToolCall, step: Block, steps: list[Block]) -> str:
         async with self._at_once:
             began = perf_counter()
-            text, artifact, is_failure = await self._outcome(call)
+            text, artifact, is_failure = await self._outcome(question_id, call)
             step["duration"] = round((perf_counter() - began) * 1000)
         step["header"] = {"title": f"{'Error using' if is_failure else 'Executed'} **{call.name}**", "icon": "Hammer"}
         step["error"] = text if is_failure else None
@@ -138,7 +204,7 @@ class AgentLoop:
         await self._tell(steps)
         return text
 
-    async def _outcome(self, call: ToolCall) -> tuple[str, Any, bool]:
+    async def _outcome(self, question_id: str, call: ToolCall) -> tuple[str, Any, bool]:
         """What the model is told, the value behind it, and whether it is a failure."""
         tool = self._tools.get(call.name)
         if tool is None:
@@ -147,7 +213,11 @@ class AgentLoop:
         if call.problem is not None:
             return f"The arguments cannot be read: {call.problem} Call the tool again with one JSON object.", None, True
         if tool.needs_approval:
-            return "A person would have to approve this call, and nobody can be asked during this run. Answer without it.", None, True
+            approval = None if self._approvals is None else self._approvals.answers.get(question_id)
+            if approval is None:
+                return "A person would have to approve this call, and nobody can be asked here. Answer without it.", None, True
+            if approval.action != "accept":
+                return "A person was asked and declined this call. Do not try it again; go on without it.", None, True
         try:
             value = await tool.call(call.arguments)
         except asyncio.CancelledError:

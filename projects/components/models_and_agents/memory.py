@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 from projects.components import placeholders
 from projects.components.conversion import message_record, plain_text
@@ -24,6 +25,10 @@ class MessageHistory(Component):
     description = "Reads the messages of a session, or stores one."
     category = "models_and_agents"
     icon = "message-square-more"
+    writes_world = True
+    only_adds = True
+    only_reads_with: ClassVar[Mapping[str, Collection[Any]]] = {"mode": ("Retrieve",)}
+    stays_home = True
     aliases: ClassVar[tuple[str, ...]] = ("MessageHistory", "MemoryComponent")
     declared_inputs: ClassVar[tuple[Input, ...]] = (
         Input("mode", InputKind.STRING, "Mode", "Read or write.", default="Retrieve", options=("Retrieve", "Store"), field_type="tab"),

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 
 from projects.engine.component import Component, Input, InputKind
 from projects.errors import ModelMissing
-from projects.models.chat import ChatModel, ChatOptions, ModelChoice
+from projects.models.chat import ChatModel, ChatOptions, ModelChoice, Usage
 
 MODEL_INPUTS = (
     Input(
@@ -84,6 +84,13 @@ async def chat_model_of(component: Component, *, provider: str = "") -> ChatMode
     if waits_for_connection(component.inputs):
         raise ModelMissing(f"{shown} expects a model on its model field, and nothing is connected there. Connect one or choose one.")
     return await component.context.models.chat_model(model_choice(component.inputs, provider=provider, node=shown))
+
+
+def count_usage(component: Component, usage: Usage | None) -> None:
+    """Add what a call of a model took to what the component took so far; for calls whose usage stands on no message."""
+    if usage is not None:
+        counted = component.token_usage or {}
+        component.token_usage = {name: counted.get(name, 0) + count for name, count in usage.to_dict().items()}
 
 
 def model_choice(fields: Mapping[str, Any], *, provider: str = "", node: str = "") -> ModelChoice:

@@ -18,6 +18,7 @@ class CurrentDate(Component):
     description = "Tells the current date and time in a time zone."
     category = "utilities"
     icon = "clock"
+    varies = True
     aliases = ("CurrentDateComponent",)
     declared_inputs = (Input("timezone", InputKind.STRING, "Timezone", "A name such as Europe/Berlin.", default="UTC", tool_mode=True),)
     declared_outputs = (Output("current_date", "get_current_date", display_name="Current Date"),)

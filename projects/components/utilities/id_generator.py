@@ -17,6 +17,7 @@ class IDGenerator(Component):
     description = "Makes a unique id."
     category = "utilities"
     icon = "fingerprint"
+    varies = True
     aliases = ("IDGeneratorComponent",)
     legacy = True
     declared_inputs = (Input("unique_id", display_name="Value", info="The id; empty: a new one.", tool_mode=True),)

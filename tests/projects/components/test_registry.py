@@ -108,10 +108,10 @@ def test_a_known_type_without_a_component_is_told_with_reason_and_hint(document_
 
 
 @pytest.mark.parametrize("document_type", ["PythonREPLComponent", "PythonREPLTool", "PythonFunction", "Smart Transform", "CustomComponent"])
-def test_what_runs_code_is_told_with_the_setting_that_allows_it(document_type: str) -> None:
+def test_what_runs_code_is_told_with_what_an_operator_can_do(document_type: str) -> None:
     described = describe_unsupported(document_type)
     assert described is not None and contains_code(document_type)
-    assert "disabled until you allow it (setting custom_code)" in described[0]
+    assert "runs no code from flows, and no setting allows it" in described[0] and "plugin" in described[1]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_runs_code_is_told_with_the_setting_that_allows_it(document_type: s
         ("ToolCallingAgent", "Agent"),
         ("SQLAgent", "SQL Database"),
         ("RetrievalQA", "Knowledge"),
-        ("RecursiveCharacterTextSplitter", "Split Text"),
+        ("SemanticTextSplitter", "Split Text"),
         ("Pinecone", "Knowledge"),
         ("TavilySearchComponent", "Web Search"),
         ("MistralModelX", "Language Model"),

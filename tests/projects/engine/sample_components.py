@@ -8,6 +8,7 @@ from typing import Any
 
 from projects.engine.component import NOTIFIED, Component, ComponentError, Input, InputKind, Output, PauseRun
 from projects.engine.graph import Edge, Field, Graph, Vertex, VertexOutput
+from projects.engine.questions import Question
 from projects.engine.tool_mode import OUTPUT as TOOLS_OUTPUT
 from projects.engine.values import Data, Message
 
@@ -128,7 +129,10 @@ class Ask(Component):
     declared_outputs = (Output("message", "give"),)
 
     async def give(self) -> Message:
-        raise PauseRun({"question": "Go on?"})
+        answer = self.context.answers.get(self.vertex.id)
+        if answer is None:
+            raise PauseRun([Question(self.vertex.id, self.vertex.id, "human_input", "Go on?", {"type": "object", "properties": {}})])
+        return Message(text=answer.action)
 
 
 class Keep(Component):

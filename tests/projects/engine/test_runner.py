@@ -481,7 +481,7 @@ async def test_a_paused_run_ends_as_waiting_with_what_finished_and_can_go_on_fro
     )
     paused = await run(made)
     assert paused.waiting
-    assert paused.requests == {"Ask-b": {"question": "Go on?"}}
+    assert [(question.id, question.message) for question in paused.questions] == [("Ask-b", "Go on?")]
     assert list(paused.results) == ["Source-a", "Echo-beside"]
     answer = VertexResult("Ask-b", "Ask", "Ask", outputs={"message": Message(text="yes")})
     resumed = await run(made, given={**paused.results, "Ask-b": answer})

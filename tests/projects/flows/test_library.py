@@ -180,7 +180,7 @@ async def test_a_change_of_an_older_version_is_refused(here: Surroundings) -> No
     await here.library.update(here.ada, flow.id, FlowChanges(document=WEBHOOK), expected_version=1)
     with pytest.raises(Stale) as refusal:
         await here.library.update(here.ada, flow.id, FlowChanges(document=EMPTY), expected_version=1)
-    assert (refusal.value.expected, refusal.value.current) == ("1", "2")
+    assert (refusal.value.expected, refusal.value.current, refusal.value.flow_id) == (1, 2, flow.id)
 
 
 async def test_an_update_to_a_taken_name_is_refused_and_names_the_field(here: Surroundings) -> None:

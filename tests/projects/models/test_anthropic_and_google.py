@@ -7,7 +7,7 @@ import pytest
 
 from projects.errors import ProviderBusy, ProviderFailed, ProviderTimedOut
 from projects.models.chat import ChatMessage, ChatModel, ChatOptions, ModelChoice, Reply, TextChunk, ToolCall, ToolSpec
-from tests.model_server import Breaks, Busy, Calls, Fails, Garbage, Hangs, ModelServer, Says, model_server
+from tests.model_server import Breaks, Busy, Calls, Fails, Garbage, Hangs, ModelServer, Received, Says, model_server
 from tests.projects.models.registries import models
 
 PROVIDERS = ("Anthropic", "Google Generative AI")
@@ -91,3 +91,22 @@ async def test_turns_are_written_as_each_api_wants_them(server: ModelServer) -> 
     assert body["systemInstruction"]["parts"][0]["text"] == "Be brief."
     assert [turn["role"] for turn in body["contents"]] == ["user", "model", "user"]
     assert body["contents"][2]["parts"][0]["functionResponse"] == {"name": "add", "response": {"result": "2"}}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_the_temperature_is_sent(server: ModelServer, provider: str, streams: bool) -> None:
+    reply = (await ask(server, provider, streams=streams, options=ChatOptions(temperature=0.1, max_tokens=50, extra={"top_p": 0.9})))[-1]
+    assert isinstance(reply, Reply)
+    body = server.requests[-1].body
+    sent = body["generationConfig"] if provider == "Google Generative AI" else body
+    assert sent["temperature"] == 0.1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_model_that_takes_no_temperature_is_asked_without(server: ModelServer, streams: bool) -> None:
+    def picky(request: Received) -> Says | Fails:
+        return Fails(400, "`temperature` is deprecated for this model.") if "temperature" in request.body else Says("Fine.")
+
+    server.script("a-model", picky)
+    reply = (await ask(server, "Anthropic", streams=streams, options=ChatOptions(temperature=0.1)))[-1]
+    assert isinstance(reply, Reply) and reply.text == "Fine." and len(server.requests) == 2

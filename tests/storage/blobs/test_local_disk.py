@@ -78,3 +78,11 @@ async def test_a_blob_is_invisible_until_it_is_whole_and_a_cancelled_one_never_a
     with pytest.raises(asyncio.CancelledError):
         await writing
     assert [path for path in everything_in(tmp_path) if path.is_file()] == []
+
+
+async def test_part_of_a_blob_is_read_from_where_it_begins(tmp_path: Path) -> None:
+    disk, key, data = LocalDisk(tmp_path), new_blob_key(), bytes(range(256)) * 4_000
+    await disk.write(key, stream(data), limit_bytes=len(data))
+    for start, length in ((0, 10), (5, None), (300_000, 600_000), (len(data) - 1, 5), (len(data), 5), (7, 0)):
+        part = b"".join([piece async for piece in disk.read(key, start=start, length=length)])
+        assert part == data[start:][:length]

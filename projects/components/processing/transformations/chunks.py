@@ -48,3 +48,21 @@ def _merge(pieces: Sequence[str], *, glue: str, chunk_size: int, overlap: int) -
     if window:
         chunks.append(glue.join(window))
     return [stripped for chunk in chunks if (stripped := chunk.strip())]
+
+
+def split_recursively(text: str, *, separators: Sequence[str], chunk_size: int, overlap: int) -> list[str]:
+    """At the first separator that the text has; what is still longer than `chunk_size` at the ones after it."""
+    at = next((place for place, separator in enumerate(separators) if not separator or separator in text), len(separators))
+    if at == len(separators):
+        return [stripped] if (stripped := text.strip()) else []
+    separator, finer = separators[at], separators[at + 1 :]
+    chunks: list[str] = []
+    short: list[str] = []
+    for piece in _pieces(text, separator=separator, keep="none"):
+        if len(piece) <= chunk_size or not finer:
+            short.append(piece)
+            continue
+        chunks += _merge(short, glue=separator, chunk_size=chunk_size, overlap=overlap)
+        short = []
+        chunks += split_recursively(piece, separators=finer, chunk_size=chunk_size, overlap=overlap)
+    return chunks + _merge(short, glue=separator, chunk_size=chunk_size, overlap=overlap)

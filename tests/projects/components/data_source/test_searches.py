@@ -202,6 +202,9 @@ async def test_articles_of_wikipedia_are_found() -> None:
     assert (await output_of(node, "text")).text == "First\nli\nSecond"
     tool = build(WikipediaTool, context=answered_run(wikipedia), input_value="x", lang="de")
     assert [data.data["title"] for data in await output_of(tool)] == ["A", "B"]
+    (handed,) = await output_of(tool, "api_build_tool")
+    assert handed.name == "wikipedia_api"
+    assert [data.data["title"] for data in await handed.call({"input_value": "rivers"})] == ["A", "B"]
 
 
 @pytest.mark.parametrize("language", ["evil.example/", "en@evil.example", "a", "../x", "en.evil.example#"])

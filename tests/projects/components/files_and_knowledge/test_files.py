@@ -6,8 +6,7 @@ import zipfile
 from typing import Any
 
 import pytest
-from docx import Document
-from openpyxl import Workbook, load_workbook
+from openpyxl import load_workbook
 
 from projects.components.data_source.load_csv import LoadCSV
 from projects.components.data_source.load_json import LoadJSON
@@ -19,53 +18,11 @@ from projects.engine.component import ComponentError
 from projects.engine.values import Data, Message, Table
 from projects.errors import PackageMissing
 from tests.fakes import FakeFiles, FakeRunContext, build, output_of
+from tests.office_files import docx, pdf, xlsx
 
 
 def context_with(**contents: bytes) -> FakeRunContext:
     return FakeRunContext(files=FakeFiles({name.replace("__", "."): content for name, content in contents.items()}))
-
-
-def pdf(text: str) -> bytes:
-    """The smallest document with one page of text."""
-    drawing = f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET".encode()
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawing), drawing),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    written = b"%PDF-1.4\n"
-    places = []
-    for number, content in enumerate(objects, start=1):
-        places.append(len(written))
-        written += b"%d 0 obj\n%s\nendobj\n" % (number, content)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    end = b"trailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % len(written)
-    return written + b"xref\n0 6\n0000000000 65535 f \n" + table + end
-
-
-def docx(*paragraphs: str) -> bytes:
-    document = Document()
-    for paragraph in paragraphs:
-        document.add_paragraph(paragraph)
-    table = document.add_table(rows=2, cols=2)
-    for index, text in enumerate(("name", "age", "Ada", "36")):
-        table.cell(index // 2, index % 2).text = text
-    target = io.BytesIO()
-    document.save(target)
-    return target.getvalue()
-
-
-def xlsx(*rows: list[Any]) -> bytes:
-    workbook = Workbook()
-    sheet = workbook.active
-    assert sheet is not None
-    for row in rows:
-        sheet.append(row)
-    target = io.BytesIO()
-    workbook.save(target)
-    return target.getvalue()
 
 
 async def text_of(context: FakeRunContext, *paths: str, **inputs: Any) -> str:

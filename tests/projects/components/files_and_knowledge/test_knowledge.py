@@ -115,3 +115,17 @@ async def test_memory_base_finds_messages_of_the_session_or_a_named_base() -> No
     assert len((await output_of(build(MemoryBase, context=context, search_query="name", filter_by_session=False))).rows) == 2
     table = await output_of(build(MemoryBase, context=context, search_query="red", memory_base="base", include_metadata=False))
     assert table.rows == [{"content": "red door", "_score": 1.0}]
+    assert knowledge.vectors_asked == [None]  # no model filled the base
+    assert [model is not None for model in knowledge.embeddings_asked] == [True, True]
+    knowledge.embeddings["base"] = context.models.embedding.name
+    await output_of(build(MemoryBase, context=context, search_query="red", memory_base="base"))
+    assert knowledge.vectors_asked[-1] is not None
+
+
+async def test_memory_base_searches_by_words_without_an_embedding_model() -> None:
+    knowledge = FakeKnowledge(messages=[{"text": "My name is Ada.", "score": 2.0, "session_id": "the-run-session"}])
+    context = FakeRunContext(knowledge=knowledge, models=NoModels())
+    memory = build(MemoryBase, context=context, search_query="name")
+    assert len((await output_of(memory)).rows) == 1
+    assert knowledge.embeddings_asked == [None]
+    assert "by words" in memory.log_entries[0]["message"]

@@ -11,6 +11,7 @@ from projects.components.utilities.calculator import Calculator
 from projects.components.utilities.current_date import CurrentDate
 from projects.components.utilities.id_generator import IDGenerator
 from projects.engine.component import ComponentError
+from projects.engine.tools import ToolFailed
 from tests.fakes import build, output_of
 
 
@@ -89,3 +90,11 @@ async def test_mock_data_comes_in_three_kinds() -> None:
     assert (await output_of(mock, "dataframe_output")).rows
     assert (await output_of(mock, "message_output")).text
     assert (await output_of(mock, "data_output")).data
+
+
+async def test_the_older_calculator_hands_an_agent_its_one_tool() -> None:
+    (tool,) = await output_of(build(CalculatorTool), "api_build_tool")
+    assert (tool.name, list(tool.parameters["properties"])) == ("calculator", ["expression"])
+    assert (await tool.call({"expression": "2*3"})).data == {"result": "6"}
+    with pytest.raises(ToolFailed, match="'expression' is missing"):
+        await tool.call({})

@@ -1,0 +1,227 @@
+"""The queue of runs in the background: bounded, in the application's database, shared by every process on it.
+
+Above: `invocation.py` puts runs in (by committing them as `queued`) and runs what is taken out. Below: `storage/queue_leases.py`.
+A run is one process's while its lease lasts; what a dead process left behind goes back into the queue, or ends when its attempts are spent.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+
+from projects.errors import HeadwaterError, Unavailable
+from projects.runs import checkpoint as checkpoints
+from projects.runs.checkpoint import Checkpoint
+from projects.runs.record import LEASE
+from projects.unit_of_work import reading, writing
+from storage.database import Database
+from storage.queue_leases import QueueLeases
+from storage.runs import RunRepository
+from storage.tables import RunRow
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  # between two looks for what other processes put in; what this one puts in is taken at once
+RECOVER_SECONDS = 5.0  # between two looks for what dead processes left behind
+COUNT_SECONDS = 0.25  # for so long the length of the queue is taken to be what it was, but for what this process puts in
+RETRY_AFTER_SECONDS = 5
+_AT_ONCE = 100
+
+RunTaken = Callable[[RunRow, Callable[[], None]], Awaitable[None]]
+"""Begin a run in the background; the second is to be called once when it no longer takes up its place."""
+
+DeadAmong = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
+"""Of these processes, by their ids, those that are known to have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    places: int = 64  # runs in the background at once in this process; 0: it only accepts them
+    max_queued: int = 10_000  # in all processes together
+    max_attempts: int = 3  # of a run whose process ended in the middle of it
+
+
+async def nobody(process_ids: Sequence[str]) -> Sequence[str]:
+    return ()
+
+
+class RunQueue:
+    """One a process. `begin` has it take runs, until `stop_taking`."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        process_id: str,
+        limits: QueueLimits | None = None,
+        dead_among: DeadAmong = nobody,
+        tell_others: Callable[[], None] = lambda: None,
+        is_taking: bool = True,
+    ) -> None:
+        """`tell_others` is called when there may be something to take for other processes."""
+        self._database = database
+        self._process_id = process_id
+        self._limits = limits or QueueLimits()
+        self._dead_among = dead_among
+        self._tell_others = tell_others
+        self._is_taking = is_taking and self._limits.places > 0
+        self._has_stopped = False
+        self._taken_up = 0
+        self._may_hold_some = True  # until a look found fewer than there were places for
+        self._length = 0
+        self._length_good_until = 0.0
+        self._woken = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._run_taken: RunTaken | None = None
+        self._stop: Callable[[str], None] = lambda run_id: None
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self, run_taken: RunTaken, stop: Callable[[str], None]) -> None:
+        """`stop` ends a run that goes on here: somebody asked for that by way of another process."""
+        self._run_taken = run_taken
+        self._stop = stop
+        if self._is_taking:
+            await self.take_now()
+            self._task = asyncio.get_running_loop().create_task(self._work(), name="run queue")
+
+    async def stop_taking(self) -> None:
+        """What is being taken just now still begins."""
+        self._is_taking = False
+        self._has_stopped = True
+        self._woken.set()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+            self._task = None
+
+    # --- what is put in
+
+    @property
+    def has_place(self) -> bool:
+        """Whether a run may begin here at once without overtaking one that waits."""
+        return not self._has_stopped and self._taken_up < self._limits.places and not (self._is_taking and self._may_hold_some)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something that takes up a place goes on, or is about to."""
+        return self._taken_up > 0
+
+    def take_place(self) -> Callable[[], None]:
+        """One place is taken up until what comes back is called."""
+        self._taken_up += 1
+        is_over = False
+
+        def release() -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                self._taken_up -= 1
+                if self._may_hold_some:
+                    self._woken.set()
+
+        return release
+
+    async def require_room(self) -> None:
+        """Raises Unavailable when the queue is full."""
+        if monotonic() >= self._length_good_until:
+            async with reading(self._database) as session:
+                self._length = await QueueLeases(session).count_queued()
+            self._length_good_until = monotonic() + COUNT_SECONDS
+        if self._length >= self._limits.max_queued:
+            raise Unavailable(f"{self._length} runs wait for their turn already; try again later.", retry_after_seconds=RETRY_AFTER_SECONDS)
+        self._length += 1
+
+    def wake(self, *, is_own: bool = True) -> None:
+        """Something was put in: here, or as others told, elsewhere."""
+        self._may_hold_some = True
+        self._woken.set()
+        if is_own:
+            self._tell_others()
+
+    # --- what is taken out
+
+    async def take_now(self) -> int:
+        """Take as many runs as there are places for, and begin them; how many."""
+        async with self._taking:
+            free = min(self._limits.places - self._taken_up, _AT_ONCE)
+            if not self._is_taking or free <= 0 or self._run_taken is None:
+                return 0
+            self._may_hold_some = False
+            now = datetime.now(UTC)
+            try:
+                async with reading(self._database) as session:
+                    is_empty = not await QueueLeases(session).count_queued()
+                if is_empty:
+                    return 0
+                async with writing(self._database) as session:
+                    rows = await QueueLeases(session).take(lease_owner=self._process_id, lease_expires_at=now + LEASE, now=now, limit=free)
+            except BaseException:
+                self._may_hold_some = True
+                raise
+            self._may_hold_some = self._may_hold_some or len(rows) == free
+            # Each has its place before the first begins: what is awaited in between may want places too.
+            for row, release in [(row, self.take_place()) for row in rows]:
+                try:
+                    await self._run_taken(row, release)
+                except HeadwaterError as error:
+                    logger.warning("Run %s could not begin: %s", row.id, error.message)
+            return len(rows)
+
+    async def recover(self, now: datetime | None = None) -> int:
+        """Put back what dead processes left behind, or end what cannot or may not go on; how many runs that were."""
+        now = now or datetime.now(UTC)
+        async with reading(self._database) as session:
+            owners = [owner for owner in await QueueLeases(session).list_lease_owners() if owner != self._process_id]
+        dead = await self._dead_among(owners) if owners else ()
+        async with reading(self._database) as session:
+            rows = await QueueLeases(session).list_left_behind(now=now, dead_lease_owners=dead, limit=_AT_ONCE)
+        count = 0
+        for row in rows:
+            async with writing(self._database) as session:
+                count += await self._settle(QueueLeases(session), row, now)
+        if count:
+            self.wake()
+        return count + (await self.recover(now) if len(rows) == _AT_ONCE and count else 0)
+
+    async def _settle(self, leases: QueueLeases, row: RunRow, now: datetime) -> bool:
+        async def ended(state: str, code: str, message: str) -> bool:
+            return await leases.end(row, state=state, error=json.dumps({"code": code, "message": message}), finished_at=now)
+
+        if row.is_cancel_requested:
+            return await ended("cancelled", "run_cancelled", "The run was cancelled.")
+        if row.request is None:
+            return await ended("interrupted", "interrupted", "The server stopped before this run had ended.")
+        try:
+            checkpoint = Checkpoint() if row.checkpoint is None else Checkpoint.from_text(row.checkpoint)
+        except checkpoints.Unreadable:
+            return await ended("interrupted", "interrupted", "The server stopped, and what was kept of this run cannot be read.")
+        checkpoint.cut_offs += 1
+        if checkpoint.cut_offs >= self._limits.max_attempts:
+            told = f"The server stopped {checkpoint.cut_offs} times before this run had ended, and it is not tried again."
+            return await ended("interrupted", "interrupted", told)
+        return await leases.put_back(row, checkpoint=checkpoint.to_text(), available_at=None)
+
+    async def _work(self) -> None:
+        next_recovery = monotonic() + RECOVER_SECONDS
+        while self._is_taking:
+            self._woken.clear()
+            try:
+                if monotonic() >= next_recovery:
+                    next_recovery = monotonic() + RECOVER_SECONDS
+                    await self.recover()
+                if self._taken_up:
+                    async with reading(self._database) as session:
+                        to_stop = await RunRepository(session).list_to_cancel(lease_owner=self._process_id)
+                    for run_id in to_stop:
+                        self._stop(run_id)
+                await self.take_now()
+            except HeadwaterError as error:
+                logger.warning("Runs are taken from the queue later: %s", error.message)
+            except Exception:  # A boundary: one look that fails must not end all later ones.
+                logger.exception("Looking into the queue failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS if self._is_taking else 0):
+                    await self._woken.wait()

@@ -1,0 +1,178 @@
+"""How often and how many at once, and the bounds on what is read before a call."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from headwater_test_components import Wait
+
+from mcp_server.bounded_http import BoundedHttp
+from projects.errors import TooManyRequests
+from projects.rate_limits import Buckets, CallCounter, CallLimits
+from tests.application import Application, open_application
+from tests.flow_documents import chat_output, document, echo, edge, node
+from tests.mcp_server.conftest import Served, waiting
+from tests.mcp_server.test_tools import text_of
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_takes_a_burst_and_then_fills_evenly() -> None:
+    clock = Clock()
+    buckets = Buckets(60, clock=clock)
+    for _ in range(60):
+        assert buckets.seconds_until_free("a") == 0
+        buckets.take("a")
+    assert 0.99 < buckets.seconds_until_free("a") <= 1
+    assert buckets.seconds_until_free("b") == 0
+    clock.now += 2.5
+    for expected in (True, True, False):
+        assert (buckets.seconds_until_free("a") == 0) is expected
+        if expected:
+            buckets.take("a")
+    clock.now += 10_000
+    buckets.take("a")
+    assert buckets.seconds_until_free("a") == 0
+
+
+def test_calls_are_counted_for_each_credential_and_each_of_its_tools() -> None:
+    clock = Clock()
+    calls = CallCounter(CallLimits(per_minute_per_key=4, per_minute_per_tool=2, at_once_per_key=0), clock=clock)
+    calls.admit("ada", "one")
+    calls.admit("ada", "one")
+    with pytest.raises(TooManyRequests, match="one tool 2 times") as refusal:
+        calls.admit("ada", "one")
+    assert refusal.value.retry_after_seconds == 30
+    calls.admit("ada", "two")
+    calls.admit("ada", "two")
+    with pytest.raises(TooManyRequests, match="4 calls a minute") as refusal:
+        calls.admit("ada", "three")
+    assert refusal.value.retry_after_seconds == 15
+    calls.admit("bob", "one")
+    clock.now += 15
+    calls.admit("ada", "three")
+
+
+def test_calls_at_once_are_counted_until_they_end() -> None:
+    calls = CallCounter(CallLimits(0, 0, 2))
+    for _ in range(2):
+        calls.admit("ada", "f")
+        calls.begin("ada")
+    with pytest.raises(TooManyRequests, match="2 calls"):
+        calls.admit("ada", "f")
+    calls.admit("bob", "f")
+    calls.end("ada")
+    calls.admit("ada", "f")
+
+
+async def add_flow(application: Application, name: str, flow: dict[str, Any]) -> str:
+    body = {"name": name, "data": flow, "folder_id": application.project_id, "mcp_enabled": True, "endpoint_name": name}
+    return str((await application.http.post("/api/v1/flows/", json=body)).json()["id"])
+
+
+async def test_one_counter_stands_behind_tools_rest_and_webhooks(tmp_path: Path) -> None:
+    async with open_application(tmp_path / "data", calls_per_minute_per_key=3) as application:
+        await add_flow(application, "echo", echo())
+        hook = document(
+            [node("Webhook", "Webhook-h", {"data": ""}, outputs=("output_data",)), chat_output()],
+            [edge("Webhook-h", "ChatOutput-out", "input_value", output="output_data")],
+        )
+        await add_flow(application, "hook", hook)
+        async with application.mcp_client() as client:
+            assert (await client.call_tool("echo", {"input_value": "1"})).is_error is False
+            assert (await application.http.post("/api/v1/run/echo", json={"input_value": "2"})).status_code == 200
+            assert (await application.http.post("/api/v1/webhook/hook", json={"x": 3})).status_code == 202
+            refused = await client.call_tool("echo", {"input_value": "4"})
+            assert refused.is_error is True
+            assert "3 calls a minute" in text_of(refused)
+            assert "Try again in 2" in text_of(refused)
+            assert (await client.list_tools()).tools
+        for path in ("/api/v1/run/echo", "/api/v1/webhook/hook"):
+            answer = await application.http.post(path, json={"input_value": "5"})
+            assert answer.status_code == 429, path
+            assert 0 < int(answer.headers["retry-after"]) <= 20
+        assert (await application.stranger.get("/api/v1/projects/")).status_code == 200
+
+
+async def test_a_credential_has_only_so_many_calls_going_on(tmp_path: Path) -> None:
+    async with open_application(tmp_path / "data", max_running_calls_per_key=1) as application:
+        slow = await add_flow(application, "slow", waiting(600))
+        await add_flow(application, "echo", echo())
+        async with application.mcp_client() as client:
+            going_on = asyncio.create_task(client.call_tool("slow", {}))
+            async with asyncio.timeout(20):
+                while not Wait.started[slow]:  # noqa: ASYNC110 - the component counts and tells nobody
+                    await asyncio.sleep(0)
+            refused = await client.call_tool("echo", {"input_value": "x"})
+            assert (refused.is_error, "going on already" in text_of(refused)) == (True, True)
+            assert (await application.http.post("/api/v1/run/echo", json={})).status_code == 429
+            going_on.cancel()
+            await asyncio.gather(going_on, return_exceptions=True)
+            async with asyncio.timeout(20):
+                while (await client.call_tool("echo", {"input_value": "x"})).is_error:
+                    pass
+
+
+async def test_arguments_nested_deeply_or_of_the_wrong_shape_are_told_to_the_model(served: Served) -> None:
+    await served.add_tool("echo")
+    deep: Any = "x"
+    for _ in range(150):
+        deep = [deep]
+    for arguments in ({"input_value": deep}, {"input_value": {"a": 1}}, {"x" * 10_000: "y"}, {"input_value": "a\x00"}):
+        result = (await served.post("tools/call", {"name": "echo", "arguments": arguments})).json()["result"]
+        assert result["isError"] is True
+        assert len(result["content"][0]["text"]) <= 4_001
+
+
+class Impatient(BoundedHttp):
+    head_seconds = 0.0
+
+
+@asynccontextmanager
+async def listening(application: Application, protocol: type[BoundedHttp]) -> AsyncIterator[int]:
+    server = uvicorn.Server(uvicorn.Config(application.app, port=0, lifespan="off", log_config=None, http=protocol, loop="asyncio"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+async def answer_to(port: int, *pieces: bytes) -> bytes:
+    """Everything the server says to these bytes until it ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(20):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_headers_are_bounded_in_number_size_and_time(application: Application) -> None:
+    start = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    async with listening(application, BoundedHttp) as port:
+        assert (await answer_to(port, start, b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        many = b"".join(b"x-%d: y\r\n" % number for number in range(150))
+        assert (await answer_to(port, start, many, b"\r\n")).startswith(b"HTTP/1.1 431")
+        assert (await answer_to(port, start, b"x: " + b"y" * 70_000 + b"\r\n\r\n")).startswith(b"HTTP/1.1 431")
+        assert (await answer_to(port, start, b"x: " + b"y" * 70_000)).startswith(b"HTTP/1.1 431")
+        assert (await answer_to(port, b"GET /" + b"y" * 70_000)).startswith(b"HTTP/1.1 431")
+        twice = start + b"Connection: keep-alive\r\n\r\n" + start + b"Connection: close\r\n\r\n"
+        assert (await answer_to(port, twice)).count(b"HTTP/1.1 200") == 2
+    async with listening(application, Impatient) as port:
+        assert (await answer_to(port)).startswith(b"HTTP/1.1 408")
