@@ -1,7 +1,11 @@
 """Where in a file the servers are: a table of them by name, or a list of them that carry their name in a field."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from client_configs.problems import UneditableFile
+
+Held = TypeVar("Held", dict[str, Any], list[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,26 @@ class Collection:
 
     def _changed(self, document: Any, path: tuple[str, ...], name: str, entry: Any, *, remove: bool) -> Any:
         if path:
-            held = dict(document or {})
+            held = self._as(dict, document)
             held[path[0]] = self._changed(held.get(path[0]), path[1:], name, entry, remove=remove)
             return held
         if self.name_field is None:
-            table = dict(document or {})
+            table = self._as(dict, document)
             if remove:
                 table.pop(name, None)
             else:
                 table[name] = entry
             return table
-        items = list(document or [])
+        items = self._as(list, document)
         position = next((at for at, item in enumerate(items) if isinstance(item, dict) and item.get(self.name_field) == name), None)
         if remove:
             return [item for item in items if not (isinstance(item, dict) and item.get(self.name_field) == name)]
         if position is None:
             return [*items, entry]
         return [*items[:position], entry, *items[position + 1 :]]
+
+    def _as(self, kind: type[Held], document: Any) -> Held:
+        """A copy of what the file holds there, or of nothing. Something else there is the person's, and is not thrown away."""
+        if document and not isinstance(document, kind):
+            raise UneditableFile(f"{self.title!r} holds something else than entries: mend the file first.")
+        return kind(document or ())

@@ -144,6 +144,8 @@ def _information(settings: Settings, observation: Observation) -> ServerInformat
         logins_per_minute=settings.logins_per_minute,
         max_upload_megabytes=settings.max_upload_megabytes,
         default_project_name=settings.first_project_name,
+        mcp_servers_locked=settings.mcp_servers_locked,
+        run_deprecated_routes=settings.run_deprecated_routes,
         base_url=settings.base_url,
         machine=this_machine,
         executable=own_executable(),

@@ -22,6 +22,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcp_server import completion, prompts, resources, tasks
 from mcp_server.changes import ListChanges
 from mcp_server.long_calls import TASKS, CallLimits
+from mcp_server.middleware import MAX_TRACE_PARENT
 from mcp_server.request_identity import REQUEST_ID_KEY, TRACE_PARENT_KEY, request_id, trace_parent
 from mcp_server.tools import Context, ToolCalls
 from mcp_server.visit import Visit, visit_of
@@ -100,13 +101,22 @@ def build_server(
     return server
 
 
+def _trace_of(ctx: Context) -> str:
+    """What the message says of its trace (SEP-414), else its request's header: one connection may carry messages of several traces."""
+    match ctx.params:
+        case {"_meta": {"traceparent": str() as told}} if len(told) <= MAX_TRACE_PARENT:
+            return told
+        case _:
+            return "" if ctx.request is None else str(ctx.request.scope.get(TRACE_PARENT_KEY, ""))
+
+
 def _introduce_project(server: Server[Any]) -> Any:
     """One server object speaks for many projects: its name, title and instructions are put in as each answer leaves."""
 
     async def introduce(ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.request is not None:  # messages of a session are served by the session's task, not by their request's
             request_id.set(ctx.request.scope.get(REQUEST_ID_KEY, ""))
-            trace_parent.set(ctx.request.scope.get(TRACE_PARENT_KEY, ""))
+        trace_parent.set(_trace_of(ctx))
         result = await call_next(ctx)
         if ctx.request_id is None or not isinstance(result, dict):
             return result

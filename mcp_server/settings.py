@@ -48,6 +48,7 @@ LANGFLOW_NAMES: Mapping[str, str] = {
     "refresh_token_expire_seconds": "REFRESH_TOKEN_EXPIRE_SECONDS",
     "cookie_secure": "ACCESS_SECURE",
     "logins_per_minute": "RATE_LIMIT_PER_MINUTE",
+    "mcp_servers_locked": "MCP_SERVERS_LOCKED",
     "public_builds_per_minute": "PUBLIC_FLOW_RATE_LIMIT_PER_MINUTE",
     "log_buffer_lines": "LOG_RETRIEVER_BUFFER_SIZE",
     "enable_signup": "ENABLE_SIGNUP",
@@ -245,6 +246,10 @@ class Settings(BaseSettings):
         [],
         description="Whole command lines, with semicolons between, of MCP servers that flows may start; by default none.",
     )
+    run_deprecated_routes: bool = Field(
+        False, description="Let the old addresses /process and /predict run flows, and /task show a run; otherwise all three are 400."
+    )
+    mcp_servers_locked: bool = Field(False, description="Let only superusers change the lists of MCP servers that flows may name.")
     max_resource_megabytes: int = Field(
         10, ge=1, description="Largest file, in megabytes, that an MCP client reads as a resource; larger ones are downloaded over REST."
     )

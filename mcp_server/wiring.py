@@ -30,6 +30,7 @@ from projects.installs import InstallKeys
 from projects.invocation import InvocationService, RunSettings
 from projects.knowledge import KnowledgeService
 from projects.lifecycle import ProjectService
+from projects.mcp_servers import McpServerService
 from projects.messages import MessageService
 from projects.models.choice import ModelRegistry, ModelSettings
 from projects.monitoring import MonitoringService
@@ -54,6 +55,7 @@ from projects.runs.waiting import WaitingRuns
 from projects.secret_rotation import encrypt_anew
 from projects.services import ProjectServices
 from projects.sql_queries import SqlQueries
+from projects.store import StoreService
 from projects.tools import ToolService
 from projects.unused_files import UnusedFiles
 from projects.variables import VariableService
@@ -199,7 +201,8 @@ def _build(
     to_import = settings.environment_for_flows if settings.store_environment_variables else {}
     variables = VariableService(database, secret_box, environment=to_import)
     messages = MessageService(database)
-    resources = _resources(settings, models=models, files=files, knowledge=KnowledgeService(database, messages))
+    mcp_servers = McpServerService(database, secret_box, is_locked=settings.mcp_servers_locked)
+    resources = _resources(settings, models=models, files=files, knowledge=KnowledgeService(database, messages), mcp_servers=mcp_servers)
     waiting = WaitingRuns(database, secret_box, process_id=run_settings.process_id)
     live = LiveRuns()
     observers = RunObservers()
@@ -235,6 +238,9 @@ def _build(
         variables=variables,
         files=files,
         models=models,
+        mcp_servers=mcp_servers,
+        store=StoreService(database, registry, variables),
+        tool_servers=resources.tool_servers,
         messages=messages,
         monitoring=MonitoringService(database),
         invocations=invocations,
@@ -300,7 +306,9 @@ def model_settings(settings: Settings) -> ModelSettings:
     )
 
 
-def _resources(settings: Settings, *, models: ModelSource, files: FileService, knowledge: KnowledgeService) -> RunResources:
+def _resources(
+    settings: Settings, *, models: ModelSource, files: FileService, knowledge: KnowledgeService, mcp_servers: McpServerService
+) -> RunResources:
     """What runs may reach beyond their graph. Each helper replaces the line of its own source."""
     guard = Guard(settings.allowed_addresses)
     return RunResources(
@@ -309,7 +317,10 @@ def _resources(settings: Settings, *, models: ModelSource, files: FileService, k
         knowledge=knowledge,
         outgoing=GuardedHttp(guard, max_bytes=settings.max_answer_megabytes * 1_000_000),
         tool_servers=ToolServers(
-            guard, allowed_commands=settings.allowed_mcp_commands, max_bytes=settings.max_answer_megabytes * 1_000_000
+            guard,
+            allowed_commands=settings.allowed_mcp_commands,
+            max_bytes=settings.max_answer_megabytes * 1_000_000,
+            registered=mcp_servers.find_config,
         ),
         databases=_databases(settings),
     )

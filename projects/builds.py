@@ -54,6 +54,7 @@ class BuildRequest:
     start: str | None = None
     stop: str | None = None
     depth: int = 0
+    keeps_builds: bool = True
 
     def invocation(self, graph: Graph, *, stop: str | None = None) -> Invocation:
         """What the run is asked to do. Raises InvalidInput for a vertex that the graph does not have."""
@@ -69,6 +70,7 @@ class BuildRequest:
             arguments={(id, "files"): list(self.files) for id in chats} if self.files else {},
             kind="build",
             depth=self.depth,
+            keeps_builds=self.keeps_builds,
             start_vertex=self.start or "",
             stop_vertex=stop or self.stop,
         )

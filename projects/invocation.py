@@ -8,32 +8,20 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from projects.access.caller import Caller
 from projects.access.session_spaces import is_open_to
-from projects.engine import runner, snapshot
 from projects.engine.events import (
-    InnerEvent,
-    MessageAdded,
     OnEvent,
-    RunEnded,
-    RunEvent,
-    VertexFailed,
-    VertexFinished,
     VertexResult,
-    Warned,
     ignore,
 )
 from projects.engine.questions import Answer
-from projects.engine.runner import RunResult
 from projects.engine.steps import Steps
-from projects.engine.values import jsonable
 from projects.errors import (
-    ComponentFailed,
     Conflict,
     HeadwaterError,
     InvalidInput,
@@ -45,21 +33,22 @@ from projects.errors import (
 from projects.flows import tweaks as flow_tweaks
 from projects.flows.prepared import FlowCache, PreparedFlow
 from projects.flows.variable_defaults import bind_defaults
+from projects.given_files import check_given_files
 from projects.messages import MessageService
 from projects.rate_limits import CallCounter
 from projects.run_context import ChildRequest, RunView, Surroundings
 from projects.run_resources import RunResources
 from projects.runs import checkpoint as checkpoints
 from projects.runs.background import BackgroundTasks
-from projects.runs.events import EventPort, run_topic, stop_topic, webhooks_topic
+from projects.runs.events import EventPort, stop_topic
+from projects.runs.execution import Execution
 from projects.runs.handle import RunHandle
-from projects.runs.idempotency import KEPT_CHARACTERS, KeyedRuns
-from projects.runs.kept_errors import described
-from projects.runs.live import LiveRun, LiveRuns, VertexTiming
-from projects.runs.observers import RunObservers, current_run
-from projects.runs.one_run import OneRun, sum_of_tokens, told_inside
+from projects.runs.idempotency import KeyedRuns
+from projects.runs.live import LiveRuns
+from projects.runs.observers import RunObservers
+from projects.runs.one_run import OneRun, told_inside
 from projects.runs.queue import RunQueue
-from projects.runs.record import LeaseLost, Pause, RunIdentity, RunRecord, RunState
+from projects.runs.record import RunIdentity, RunRecord, RunState
 from projects.runs.request import (
     MAX_SESSION_LENGTH,
     InputType,
@@ -75,7 +64,6 @@ from projects.runs.request import (
 )
 from projects.runs.waiting import START_ANEW, NotWaiting, WaitingRun, WaitingRuns, check_answers
 from projects.variables import VariableService
-from storage.database import DatabaseUnavailable
 from storage.ids import new_id
 from storage.run_writer import RunWriter
 from storage.tables import RunRow
@@ -129,6 +117,9 @@ class InvocationService:
         self._waiting = waiting
         self._live = live
         self._queue = queue
+        self._execution = Execution(
+            events=events, live=live, observers=self._observers, calls=calls, max_seconds=settings.max_seconds, let_go=queue.let_go
+        )
         self._background = BackgroundTasks()
         self._is_draining = False
 
@@ -177,7 +168,7 @@ class InvocationService:
             return await handle.outcome()
         run = await self._prepare(caller.user_id, caller.principal, prepared, invocation)
         run.record.begin()
-        return await self._run(run, on_event)
+        return await self._execution.run(run, on_event)
 
     async def open(
         self,
@@ -203,6 +194,7 @@ class InvocationService:
     async def _open_keyed(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation, on_event: OnEvent) -> RunHandle:
         """Written before it begins, so that nobody else begins it, and detached, because its caller may come back for it."""
         run = await self._prepare(caller.user_id, caller.principal, prepared, invocation)
+        run.keep_request()
         await run.record.accept(RunState.RUNNING)
         run.record.begin()
         handle = self._handle(run, on_event)
@@ -274,7 +266,7 @@ class InvocationService:
         return self._handle(run, on_event)
 
     def _handle(self, run: OneRun, on_event: OnEvent) -> RunHandle:
-        task = self._background.start_watched(self._run(run, on_event), name=f"run {run.identity.run_id}")
+        task = self._background.start_watched(self._execution.run(run, on_event), name=f"run {run.identity.run_id}")
         return RunHandle(run.identity.run_id, task, run.detach)
 
     async def start(self, caller: Caller, flow_id_or_name: str, invocation: Invocation) -> str:
@@ -376,6 +368,8 @@ class InvocationService:
             check_conflicts(invocation)
             graph, warnings = flow_tweaks.apply_tweaks(graph, tweaks)
         values = values_for(graph, invocation)
+        if parent is None and going_on is None and (tweaks or invocation.arguments):
+            await check_given_files(self._surroundings.resources.files, owner_id, prepared.graph, graph, values)
         if defaults := await self._variables.list_defaults(owner_id):
             graph = bind_defaults(graph, defaults, filled=values)
         # Nothing is awaited from here until the run begins and is counted as going on.
@@ -456,190 +450,13 @@ class InvocationService:
         child = await self._prepare(identity.owner_id, identity.principal, request.prepared, invocation, parent=parent)
         child.is_followed = parent.is_followed
         child.record.begin()
-        return (await self._run(child, told_inside(parent, child))).outputs
+        return (await self._execution.run(child, told_inside(parent, child))).outputs
 
     async def _run_quietly(self, run: OneRun, release: Callable[[], None]) -> None:
         """A run nobody waits for: how it ended is in its record."""
         try:
-            await self._run(run, ignore)
+            await self._execution.run(run, ignore)
         except HeadwaterError as error:
             logger.info("Run %s ended: %s", run.identity.run_id, error.code)
         finally:
             release()
-
-    async def _run(self, run: OneRun, on_event: OnEvent) -> InvocationResult:
-        identity, record = run.identity, run.record
-        scope = asyncio.timeout(self._settings.max_seconds or None if run.parent is None else None)
-        live = run.live = LiveRun(identity, run.context.flow_name, run.attempt, run.parent is None, scope)
-        self._live.add(live)
-        if run.parent is None and self._calls is not None:
-            self._calls.begin(identity.principal)
-        run.listener = on_event
-        run.context.on_event = run.on_event = self._follow(run, on_event)
-        run.context.is_followed_live = on_event is not ignore or self._is_hook_followed(run)
-        self._observers.run_began(live)
-        inside, began = current_run.set(identity.run_id), perf_counter()
-        try:
-            async with scope:
-                for warning in record.warnings:
-                    await run.on_event(Warned(warning))
-                outcome = await runner.run_graph(
-                    run.graph,
-                    context=run.context,
-                    on_event=run.on_event,
-                    values=run.values,
-                    start=run.invocation.start_vertex,
-                    stop=run.invocation.stop_vertex,
-                    given=run.given,
-                    absent=run.absent,
-                    notified=run.notified,
-                    steps=run.steps,
-                )
-                outputs = select_outputs(run.graph, outcome.results, run.invocation)
-                shown: dict[str, Any] = {
-                    "outputs": {result.vertex_id: {name: jsonable(value) for name, value in result.outputs.items()} for result in outputs}
-                }
-                if outcome.waiting:
-                    pause = self._pause(run, outcome)
-                    record.keep_results(outcome.results.values())
-                    await record.wait_for_person(pause, result=shown)
-                    return run.result(outputs, RunState.WAITING, questions=outcome.questions)
-                run.token_usage = sum_of_tokens(outcome.results.values())
-                if run.token_usage is not None:
-                    shown["token_usage"] = run.token_usage
-                if not run.is_followed and run.parent is None:
-                    record.keep_results(outputs, limit=None if run.invocation.request_key is None else KEPT_CHARACTERS)
-                await record.finish(RunState.COMPLETED, result=shown)
-                return run.result(outputs, RunState.COMPLETED)
-        except LeaseLost:
-            logger.warning("Run %s is no longer this process's: another one goes on with it, or it has ended there", identity.run_id)
-            record.drop()
-            raise Unavailable(f"The run {identity.run_id} goes on in another process.") from None
-        except ComponentFailed as error:
-            error.run_id = identity.run_id
-            if run.is_durable and not run.is_followed and run.failures < run.retries:
-                await self._try_again(run, error)
-                raise
-            message = run.context.error_message(error)
-            record.add_message(message)
-            await record.finish(RunState.FAILED, error=described(error))
-            self._tell_followers_of_hook(run, MessageAdded(message))
-            await run.tell(MessageAdded(message))
-            raise
-        except HeadwaterError as error:
-            await record.finish(RunState.FAILED, error=described(error))
-            raise
-        except DatabaseUnavailable as error:
-            # Its lease runs out, and it goes on or is ended then.
-            record.drop()
-            raise Unavailable(f"What the run {identity.run_id} gave cannot be kept now; try again shortly.") from error
-        except asyncio.CancelledError:
-            # The task may not wait any more, so the record is handed over.
-            if run.is_followed or self._is_parent_cancelled(run):
-                record.abandon(
-                    RunState.CANCELLED, error={"code": "run_cancelled", "message": "The caller went away before the run finished."}
-                )
-            elif run.is_durable:
-                record.hand_back(run.checkpoint().to_text())
-            else:
-                record.abandon(
-                    RunState.INTERRUPTED, error={"code": "interrupted", "message": "The server stopped before the run finished."}
-                )
-            raise
-        except BaseException as error:
-            if isinstance(error, TimeoutError) and scope.expired():
-                if not live.is_stopped:
-                    allowed = f"{self._settings.max_seconds:g} s, which HEADWATER_MAX_RUN_SECONDS allows"
-                    late = LimitReached(f"The run took longer than {allowed}.")
-                    await record.finish(RunState.FAILED, error=described(late))
-                    raise late from None
-                cancelled = RunCancelled()
-                await record.finish(RunState.CANCELLED, error=described(cancelled))
-                raise cancelled from None
-            # A boundary: whatever else goes wrong inside a run, the run still ends in one visible state.
-            logger.exception("Run %s failed unexpectedly", identity.run_id)
-            record.abandon(RunState.FAILED, error={"code": "internal_error", "message": type(error).__name__})
-            raise
-        finally:
-            self._tell_followers_of_hook(run, RunEnded(record.state is RunState.COMPLETED))
-            self._observers.run_ended(live, record.state, perf_counter() - began)
-            current_run.reset(inside)
-            self._live.remove(live)
-            if run.parent is None and self._calls is not None:
-                self._calls.end(identity.principal)
-
-    async def _try_again(self, run: OneRun, error: ComponentFailed) -> None:
-        """The author wants it: what has finished stays, what failed runs again after a while."""
-        run.failures += 1
-        run.record.warn(f"Attempt {run.attempt} failed and is tried again: {error.message}")
-        later = datetime.now(UTC) + timedelta(seconds=min(2**run.failures, 300))
-        await run.record.put_off(run.checkpoint().to_text(), available_at=later, attempt=run.attempt + 1)
-
-    def _pause(self, run: OneRun, outcome: RunResult) -> Pause:
-        """What it takes to go on. Raises ComponentFailed where nothing can wait."""
-        first = run.graph.vertices[outcome.questions[0].vertex_id]
-
-        def refused(reason: str) -> ComponentFailed:
-            return ComponentFailed(
-                component_id=first.id, component_type=first.type, display_name=first.display_name, reason=reason, output=None
-            )
-
-        if run.parent is not None:
-            raise refused("A flow that another flow runs cannot wait for a person. Ask in the outer flow.")
-        checkpoint = run.checkpoint()
-        checkpoint.memories, checkpoint.finished, checkpoint.notified = outcome.memories, list(outcome.results), outcome.notified
-        checkpoint.begun = []
-        try:
-            return Pause(
-                questions=checkpoints.questions_to_text(outcome.questions),
-                checkpoint=checkpoint.to_text(),
-                request=run.sealed_request(),
-                expires_at=checkpoints.first_expiry(outcome.questions),
-            )
-        except snapshot.CannotKeep as error:
-            raise refused(f"The run cannot wait here: it would have to keep a value that cannot be kept ({error}).") from None
-
-    def _is_parent_cancelled(self, run: OneRun) -> bool:
-        """Whether a person stopped one of the runs that this one belongs to."""
-        while run.parent is not None:
-            run = run.parent
-            if run.live is not None and run.live.scope.expired():
-                return True
-        return False
-
-    def _is_hook_followed(self, run: OneRun) -> bool:
-        return run.identity.kind == "webhook" and run.parent is None and webhooks_topic(run.identity.flow_id) in self._events.topics
-
-    def _tell_followers_of_hook(self, run: OneRun, event: RunEvent) -> None:
-        identity = run.identity
-        if identity.kind == "webhook" and run.parent is None:
-            self._events.publish(webhooks_topic(identity.flow_id), InnerEvent(identity.run_id, run.context.flow_name, event))
-
-    def _follow(self, run: OneRun, on_event: OnEvent) -> OnEvent:
-        """Keep what a finished vertex leaves behind, then pass the event on."""
-        assert run.live is not None
-        live, observers = run.live, self._observers
-        record, topic, events, graph, vertices = run.record, run_topic(run.identity.run_id), self._events, run.graph, run.live.vertices
-
-        async def follow(event: RunEvent) -> None:
-            run.note(event)
-            match event:
-                case VertexFinished(result=result) | VertexFailed(result=result):
-                    edges = graph.outgoing.get(result.vertex_id, ())
-                    record.add_vertex(result, target_id=edges[0].target if edges else None)
-                    observers.vertex_ended(live, result)
-                    vertices.append(
-                        VertexTiming(result.vertex_id, result.display_name, result.started_at, result.duration_seconds, result.error)
-                    )
-                case Warned(message=message):
-                    record.warn(message)
-                case _:
-                    pass
-            if run.is_durable and isinstance(event, VertexFinished) and event.is_step:
-                await record.commit_step(event.result, run.checkpoint().to_text())
-            events.publish(topic, event)
-            self._tell_followers_of_hook(run, event)
-            if on_event is not ignore:
-                await run.tell(event)
-
-        return follow

@@ -219,10 +219,10 @@ class RunView:
     def http_client(self, *, timeout_seconds: float = 30, follow_redirects: bool = True) -> AbstractAsyncContextManager[httpx.AsyncClient]:
         return self._surroundings.resources.outgoing.client(timeout_seconds=timeout_seconds, follow_redirects=follow_redirects)
 
-    @property
+    @cached_property
     def tool_servers(self) -> ToolServerAccess:
         self._refuse_guests("another MCP server")
-        return self._surroundings.resources.tool_servers
+        return self._surroundings.resources.tool_servers.for_run(owner_id=self._identity.owner_id)
 
     async def query_database(self, url: str, query: str) -> Table:
         self._refuse_guests("a database")

@@ -27,6 +27,11 @@ class RunFiles:
     def for_run(self, *, owner_id: str, flow_id: str, run_id: str) -> FilesOfRun:
         return FilesOfRun(self._files, owner_id, flow_id, self._read_bytes, self._saved_bytes)
 
+    async def refusal(self, owner_id: str, path: object) -> str | None:
+        if not _is_path(path):
+            return _not_uploaded(path)
+        return None if await self._files.find(owner_id, str(path)) is not None else _unknown(path)
+
 
 class FilesOfRun:
     """A `FileAccess`: what one run may read and write."""
@@ -40,16 +45,13 @@ class FilesOfRun:
 
     async def read(self, path: str, *, limit_bytes: int | None = None) -> bytes:
         """Raises InvalidInput for what is no upload of the owner's, TooLarge, Unavailable."""
-        if find_storage_path(path) is None and (not isinstance(path, str) or find_uuid(path) is None):
-            raise InvalidInput(
-                f"{_shown(path)} is no uploaded file. Upload it (POST /api/v2/files) and give the `path` of the answer; "
-                "flows cannot read the server's own files."
-            )
+        if not _is_path(path):
+            raise InvalidInput(_not_uploaded(path))
         limit = self._read_bytes if limit_bytes is None else min(limit_bytes, self._read_bytes)
         try:
             return await self._files.read(self._owner_id, path, limit_bytes=limit)
         except NotFound:
-            raise InvalidInput(f"There is no uploaded file {_shown(path)}. Upload it and give the path of the answer.") from None
+            raise InvalidInput(_unknown(path)) from None
 
     async def list_paths(self) -> Sequence[str]:
         """The flow's files and the owner's own, oldest first."""
@@ -60,6 +62,21 @@ class FilesOfRun:
         if len(content) > self._saved_bytes:
             raise TooLarge(f"The file would have {len(content):,} bytes; a flow may save {self._saved_bytes:,}.")
         return (await self._files.put(self._owner_id, self._flow_id, name, content)).path
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str) and (find_storage_path(path) is not None or find_uuid(path) is not None)
+
+
+def _not_uploaded(path: object) -> str:
+    return (
+        f"{_shown(path)} is no uploaded file. Upload it (POST /api/v2/files) and give the `path` of the answer; "
+        "flows cannot read the server's own files."
+    )
+
+
+def _unknown(path: object) -> str:
+    return f"There is no uploaded file {_shown(path)}. Upload it and give the path of the answer."
 
 
 def _shown(path: object) -> str:

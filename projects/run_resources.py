@@ -29,6 +29,10 @@ class ModelSource(Protocol):
 class FileSource(Protocol):
     def for_run(self, *, owner_id: str, flow_id: str, run_id: str) -> FileAccess: ...
 
+    async def refusal(self, owner_id: str, path: object) -> str | None:
+        """Why this is no path or id of a file of the owner's; None for one that is."""
+        ...
+
 
 class KnowledgeSource(Protocol):
     def for_run(self, *, owner_id: str, flow_id: str, run_id: str, session_space: str = "") -> KnowledgeAccess:
@@ -40,6 +44,10 @@ class DatabaseSource(Protocol):
     async def query(self, url: str, query: str) -> Table:
         """Rows of one statement on a database that the operator allowed (`projects/sql_queries.py`)."""
         ...
+
+
+class ToolServerSource(Protocol):
+    def for_run(self, *, owner_id: str) -> ToolServerAccess: ...
 
 
 class OutgoingHttp(Protocol):
@@ -55,7 +63,7 @@ class RunResources:
     knowledge: KnowledgeSource
     outgoing: OutgoingHttp
     databases: DatabaseSource
-    tool_servers: ToolServerAccess
+    tool_servers: ToolServerSource
 
 
 class _Absent:

@@ -15,15 +15,17 @@ from projects.flows.prepared import FlowCache
 from projects.installs import InstallKeys
 from projects.invocation import InvocationService
 from projects.lifecycle import ProjectService
+from projects.mcp_servers import McpServerService
 from projects.messages import MessageService
 from projects.monitoring import MonitoringService
 from projects.prompts import PromptService
 from projects.resources import ResourceService
-from projects.run_resources import ModelSource
+from projects.run_resources import ModelSource, ToolServerSource
 from projects.runs.events import EventPort
 from projects.runs.housekeeping import RunHousekeeping
 from projects.runs.observers import RunObservers
 from projects.runs.service import RunService
+from projects.store import StoreService
 from projects.tools import ToolService
 from projects.variables import VariableService
 from storage.encryption import SecretBox
@@ -44,6 +46,9 @@ class ProjectServices:
     variables: VariableService
     files: FileService
     models: ModelSource
+    mcp_servers: McpServerService
+    store: StoreService
+    tool_servers: ToolServerSource
     messages: MessageService
     monitoring: MonitoringService
     invocations: InvocationService

@@ -33,6 +33,8 @@ class ServerInformation:
     logins_per_minute: int = 5
     max_upload_megabytes: int = 100
     default_project_name: str = "Starter Project"
+    mcp_servers_locked: bool = False
+    run_deprecated_routes: bool = False
     logs: LogSource | None = None  # None: they are not kept
     metrics: Callable[[], str] | None = None  # None: there are none
     metrics_readers: Literal["superusers", "this machine", "everybody"] = "superusers"

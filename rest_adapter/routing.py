@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeAlias, get_args
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -226,11 +227,17 @@ class _Bound:
         self._fixed = {name: value for name, value in given.items() if name in names}
         self._wants_request = "request" in names
         self._wants_caller = "caller" in names
-        wanted = {name: kind for name, kind in record.path_parameters.items() if name in names}
-        self._path: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in wanted.items()}
-        self._body: TypeAdapter[Any] | None = None if record.body is None else TypeAdapter(record.body)
+        self._path_kinds = {name: kind for name, kind in record.path_parameters.items() if name in names}
         self._limit = RateLimit(given["information"].logins_per_minute) if record.rate_rule is not None else None
         self._read_body = record.read_body or read_json_body
+
+    @cached_property
+    def _path(self) -> dict[str, TypeAdapter[Any]]:
+        return {name: TypeAdapter(kind) for name, kind in self._path_kinds.items()}
+
+    @cached_property
+    def _body(self) -> TypeAdapter[Any] | None:
+        return None if self._record.body is None else TypeAdapter(self._record.body)
 
     async def answer(self, request: Request) -> Response:
         """The boundary of one request: whatever happens becomes an answer."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.tables import Moment, RunRow
@@ -52,11 +52,15 @@ class QueueLeases:
         query = select(RunRow.lease_owner).where(RunRow.state == "running", RunRow.lease_owner.is_not(None)).distinct()
         return [owner for owner in (await self._session.execute(query)).scalars() if owner is not None]
 
-    async def list_left_behind(self, *, now: datetime, dead_lease_owners: Collection[str], limit: int) -> Sequence[RunRow]:
-        """`running` runs whose lease is over or missing, or whose process is known to be dead."""
+    async def list_left_behind(
+        self, *, now: datetime, dead_lease_owners: Collection[str], limit: int, let_go: Collection[str] = (), lease_owner: str = ""
+    ) -> Sequence[RunRow]:
+        """`running` runs whose lease is over or missing, whose process is known to be dead, or that `lease_owner` has `let_go`."""
         is_left: list[ColumnElement[bool]] = [RunRow.lease_expires_at.is_(None), RunRow.lease_expires_at <= now]
         if dead_lease_owners:
             is_left.append(RunRow.lease_owner.in_(dead_lease_owners))
+        if let_go:
+            is_left.append(and_(RunRow.id.in_(let_go), RunRow.lease_owner == lease_owner))
         query = select(RunRow).where(RunRow.state == "running", or_(*is_left)).order_by(RunRow.created_at).limit(limit)
         return (await self._session.execute(query)).scalars().all()
 

@@ -323,3 +323,29 @@ class McpServerRow(Base):
     config: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class StoreEntryRow(Base):
+    """A flow or component that a user shares with the others of this server, without secrets; a private one is its owner's alone."""
+
+    __tablename__ = "store_entries"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("store_entries.id", ondelete="SET NULL"), index=True)
+    name: Mapped[str] = mapped_column(Text)
+    description: Mapped[str] = mapped_column(Text)
+    tags: Mapped[str] = mapped_column(Text)  # JSON list of names
+    details: Mapped[str] = mapped_column(Text)  # JSON object: what it is made of and what it needs
+    is_component: Mapped[bool] = mapped_column(default=False, server_default=false())
+    is_private: Mapped[bool] = mapped_column(default=True, server_default=true())
+    tested_version: Mapped[str | None] = mapped_column(String(64))
+    downloads: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    document: Mapped[str] = mapped_column(Text, deferred=True, deferred_raiseload=True)
+
+
+class StoreLikeRow(Base):
+    __tablename__ = "store_likes"
+    entry_id: Mapped[str] = mapped_column(ForeignKey("store_entries.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)

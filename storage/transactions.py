@@ -22,11 +22,13 @@ class TransactionRepository:
     async def trim(self, *, per_flow: int, limit: int) -> int:
         """Delete at most `limit` of the oldest transactions beyond this number; how many. Housekeeping over all owners."""
         deleted = 0
-        crowded = select(TransactionRow.flow_id).group_by(TransactionRow.flow_id).having(func.count() > per_flow)
-        for flow_id in (await self._session.execute(crowded)).scalars().all():
+        # By owner and flow, as the index has it: nothing is sorted, however many rows there are.
+        owned = (TransactionRow.owner_id, TransactionRow.flow_id)
+        crowded = select(*owned).group_by(*owned).having(func.count() > per_flow)
+        for owner_id, flow_id in (await self._session.execute(crowded)).all():
             old = (
                 select(TransactionRow.id)
-                .where(TransactionRow.flow_id == flow_id)
+                .where(TransactionRow.owner_id == owner_id, TransactionRow.flow_id == flow_id)
                 .order_by(TransactionRow.created_at.desc(), TransactionRow.id.desc())
                 .offset(per_flow)
                 .limit(limit - deleted)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.tables import VertexBuildRow
@@ -41,17 +41,29 @@ class VertexBuildRepository:
     async def trim(self, *, per_flow: int, per_vertex: int, limit: int) -> int:
         """Delete at most `limit` of the oldest builds beyond these numbers; how many. Housekeeping over all owners."""
         deleted = 0
-        for partition, most in (((VertexBuildRow.flow_id,), per_flow), ((VertexBuildRow.flow_id, VertexBuildRow.vertex_id), per_vertex)):
-            crowded = select(VertexBuildRow.flow_id).group_by(*partition).having(func.count() > most).distinct()
-            for flow_id in (await self._session.execute(crowded)).scalars().all():
-                place = func.row_number().over(
-                    partition_by=partition, order_by=(VertexBuildRow.created_at.desc(), VertexBuildRow.id.desc())
-                )
-                ranked = select(VertexBuildRow.id, place.label("place")).where(VertexBuildRow.flow_id == flow_id).subquery()
-                old = select(ranked.c.id).where(ranked.c.place > most).limit(limit - deleted)
-                query = delete(VertexBuildRow).where(VertexBuildRow.id.in_(old)).returning(VertexBuildRow.id)
-                gone = await self._session.execute(query.execution_options(synchronize_session=False))
-                deleted += len(gone.scalars().all())
-                if deleted >= limit:
-                    return deleted
+        # By owner and flow, as the index has it: nothing is sorted, however many rows there are. What is left of a flow is little enough.
+        owned = (VertexBuildRow.owner_id, VertexBuildRow.flow_id)
+        newest_first = (VertexBuildRow.created_at.desc(), VertexBuildRow.id.desc())
+        crowded = select(*owned).group_by(*owned).having(func.count() > per_flow)
+        for owner_id, flow_id in (await self._session.execute(crowded)).all():
+            mine = select(VertexBuildRow.id).where(VertexBuildRow.owner_id == owner_id, VertexBuildRow.flow_id == flow_id)
+            deleted += await self._delete(mine.order_by(*newest_first).offset(per_flow).limit(limit - deleted))
+            if deleted >= limit:
+                return deleted
+        crowded = select(*owned).group_by(*owned, VertexBuildRow.vertex_id).having(func.count() > per_vertex).distinct()
+        for owner_id, flow_id in (await self._session.execute(crowded)).all():
+            place = func.row_number().over(partition_by=VertexBuildRow.vertex_id, order_by=newest_first)
+            ranked = (
+                select(VertexBuildRow.id, place.label("place"))
+                .where(VertexBuildRow.owner_id == owner_id, VertexBuildRow.flow_id == flow_id)
+                .subquery()
+            )
+            deleted += await self._delete(select(ranked.c.id).where(ranked.c.place > per_vertex).limit(limit - deleted))
+            if deleted >= limit:
+                return deleted
         return deleted
+
+    async def _delete(self, ids: Select[str]) -> int:
+        query = delete(VertexBuildRow).where(VertexBuildRow.id.in_(ids)).returning(VertexBuildRow.id)
+        gone = await self._session.execute(query.execution_options(synchronize_session=False))
+        return len(gone.scalars().all())

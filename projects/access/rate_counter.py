@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
@@ -41,6 +42,7 @@ class RateCounter:
             del self._times[next(iter(self._times))]
 
 
+@lru_cache(maxsize=1_024)  # asked for every request, mostly of the same few
 def address_key(host: str) -> str:
     """Whose tries are counted together: one IPv4 address, or the /64 network that one IPv6 customer has."""
     try:

@@ -6,8 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-import jwt
-
 from projects.errors import InvalidToken
 
 Algorithm = Literal["HS256", "HS384", "HS512"]
@@ -50,6 +48,8 @@ class TokenSigner:
             "iat": int(issued_at.timestamp()),
             "exp": int(claims.expires_at),
         }
+        import jwt  # with its cryptography 30 ms that only those pay who log in
+
         return jwt.encode(payload, self._key, algorithm=self._algorithm, headers={"kid": self._key_id})
 
     def read(self, kind: TokenType, token: str) -> TokenClaims:
@@ -64,6 +64,8 @@ class TokenSigner:
         return _claims(self._decode(token, check_expiry=False))
 
     def _decode(self, token: str, *, check_expiry: bool) -> dict[str, Any]:
+        import jwt
+
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise InvalidToken("This is not a session token: log in again.")
         try:

@@ -126,6 +126,10 @@ class KnowledgeAccess(Protocol):
 class ToolServerAccess(Protocol):
     """How MCP servers that a flow names may be reached."""
 
+    async def find_config(self, name: str) -> Mapping[str, Any] | None:
+        """The configuration that the run's owner has registered under this name."""
+        ...
+
     async def check_address(self, url: str) -> None:
         """Raises AddressRefused for an address that flows may not reach."""
         ...

@@ -1,6 +1,7 @@
 """A flow as the use cases see it, and what a caller may say when making or changing one."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
@@ -87,6 +88,13 @@ class Flow:
             updated_at=row.updated_at,
             document=row.document if with_document else None,
         )
+
+    @classmethod
+    def from_header(cls, row: Sequence[Any]) -> "Flow":
+        """Of the values of `HEADER_NAMES`, which are the fields in their order: by place, because lists have thousands of them."""
+        *others, tags, created_at, updated_at = row
+        values = [*others, None if tags is None else from_json(tags), created_at, updated_at]
+        return cls(*values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,12 +101,10 @@ class FlowLibrary:
         async with reading(self._database) as session:
             flows = FlowRepository(session)
             chosen: dict[str, Any] = {"project_id": project_id, "is_component": components, "flow_type": flow_type}
-            rows: Sequence[Any] = (
-                await flows.list_owned(owner_id=caller.user_id, **chosen)
-                if with_documents
-                else await flows.list_headers(owner_id=caller.user_id, **chosen)
-            )
-        return [Flow.from_row(row, with_document=with_documents) for row in rows]
+            if not with_documents:
+                return [Flow.from_header(row) for row in await flows.list_headers(owner_id=caller.user_id, **chosen)]
+            rows = await flows.list_owned(owner_id=caller.user_id, **chosen)
+        return [Flow.from_row(row, with_document=True) for row in rows]
 
     async def page_flows(
         self,

@@ -32,7 +32,7 @@ from projects.models.providers import (
     provider_of_key,
     provider_of_model,
 )
-from projects.outgoing.clients import guarded_httpx2_client, guarded_httpx_client
+from projects.outgoing.clients import guarded_httpx2_client
 from projects.outgoing.guard import Guard
 
 if TYPE_CHECKING:
@@ -343,8 +343,12 @@ class ModelRegistry:
 
     async def _ask_ollama(self) -> list[str]:
         base = self.settings.ollama_base_url.rstrip("/").removesuffix("/v1")
-        async with guarded_httpx_client(
-            self._guard.trusting(base), timeout_seconds=PROBE_SECONDS, deadline_seconds=PROBE_SECONDS
+        # Asked at every start, so with the library that is there already; over plain http there is no certificate to read either.
+        async with guarded_httpx2_client(
+            self._guard.trusting(base),
+            timeout_seconds=PROBE_SECONDS,
+            deadline_seconds=PROBE_SECONDS,
+            verify=not base.lower().startswith("http://"),
         ) as client:
             answer = await client.get(f"{base}/api/tags")
             models = answer.raise_for_status().json()["models"]

@@ -113,6 +113,10 @@ async def open_httpx2_client(
 @cache
 def _ssl_context(verify: bool) -> ssl.SSLContext:
     """One for all clients: to read the certificates takes 20 ms."""
+    if not verify:
+        import httpx2  # loaded by now, unlike the other, and what they make is the same
+
+        return httpx2.create_ssl_context(verify=False)
     import httpx
 
     return httpx.create_ssl_context(verify=verify)

@@ -154,6 +154,14 @@ class OneRun:
             token_usage=self.token_usage,
         )
 
+    def keep_request(self) -> None:
+        """Before the run is accepted: have its row say from the start all that it takes to begin it again in another process."""
+        try:
+            self.record.keep_request(self.sealed_request())
+            self.is_durable = True
+        except snapshot.CannotKeep as error:
+            self.record.warn(f"This run ends with its process: it holds what cannot be kept ({error}).")
+
     def detach(self) -> None:
         """Nobody waits for it any more: it is written at once, so that it can be found, and gone on with when this process ends."""
         self.is_detached = True

@@ -79,6 +79,7 @@ class RunQueue:
         self._run_taken: RunTaken | None = None
         self._stop: Callable[[str], None] = lambda run_id: None
         self._task: asyncio.Task[None] | None = None
+        self._let_go: set[str] = set()
 
     async def begin(self, run_taken: RunTaken, stop: Callable[[str], None]) -> None:
         """`stop` ends a run that goes on here: somebody asked for that by way of another process."""
@@ -170,18 +171,28 @@ class RunQueue:
                     logger.warning("Run %s could not begin: %s", row.id, error.message)
             return len(rows)
 
+    def let_go(self, run_id: str) -> None:
+        """This process goes on with the run no more, and could not write that down: it is settled without waiting for its lease."""
+        if self._is_taking:  # else it is other processes that settle what is left behind
+            self._let_go.add(run_id)
+
     async def recover(self, now: datetime | None = None) -> int:
         """Put back what dead processes left behind, or end what cannot or may not go on; how many runs that were."""
         now = now or datetime.now(UTC)
         async with reading(self._database) as session:
             owners = [owner for owner in await QueueLeases(session).list_lease_owners() if owner != self._process_id]
         dead = await self._dead_among(owners) if owners else ()
+        let_go = sorted(self._let_go)[:_AT_ONCE]
         async with reading(self._database) as session:
-            rows = await QueueLeases(session).list_left_behind(now=now, dead_lease_owners=dead, limit=_AT_ONCE)
+            rows = await QueueLeases(session).list_left_behind(
+                now=now, dead_lease_owners=dead, limit=_AT_ONCE, let_go=let_go, lease_owner=self._process_id
+            )
+        self._let_go.difference_update(set(let_go) - {row.id for row in rows})
         count = 0
         for row in rows:
             async with writing(self._database) as session:
                 count += await self._settle(QueueLeases(session), row, now)
+            self._let_go.discard(row.id)
         if count:
             self.wake()
         return count + (await self.recover(now) if len(rows) == _AT_ONCE and count else 0)

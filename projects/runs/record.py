@@ -6,7 +6,7 @@ is written earlier, as `running`, so that it can be seen and settled if this pro
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from projects.engine import snapshot
 from projects.engine.events import VertexResult
 from projects.engine.values import Data, Message, Table, jsonable
+from projects.errors import Unavailable
 from storage.database import Conflict, DatabaseUnavailable
 from storage.ids import new_id
 from storage.run_writer import RunBatch, RunUpdate, RunWriter
@@ -97,12 +98,19 @@ class RunRecord:
         """From here on the run becomes visible as `running` when it is not over soon."""
         self._timer = asyncio.get_running_loop().call_later(self._visible_after_seconds, self._show)
 
+    def keep_request(self, request: str) -> None:
+        """For a run that is not written yet."""
+        self._identity = replace(self._identity, request=request)
+
     async def accept(self, state: RunState) -> None:
-        """Commit the run before anybody is told that it was accepted."""
+        """Commit the run before anybody is told that it was accepted. Raises Unavailable when that cannot be."""
         self._batch.inserts.append((RunRow, self._row(state)))
         self._is_written = True
         self._goes_on = self._identity.request is not None
-        await self._writer.write(self._take())
+        try:
+            await self._writer.write(self._take())
+        except DatabaseUnavailable as error:
+            raise Unavailable("The run cannot be kept now, so it was not begun; try again shortly.") from error
 
     def make_durable(self, request: str, checkpoint: str, results: Iterable[VertexResult]) -> None:
         """From now on another process can go on with the run: what it takes is written at once. Nothing happens when the run is over."""
@@ -223,11 +231,44 @@ class RunRecord:
             )
         )
 
-    def add_vertex(self, result: VertexResult, *, target_id: str | None) -> None:
-        """One build and one transaction."""
-        identity = self._identity
+    def add_vertex(
+        self,
+        result: VertexResult,
+        *,
+        target_id: str | None,
+        fed: Container[str] = frozenset(),
+        first_output: str = "error",
+        keeps_build: bool = True,
+    ) -> None:
+        """One build, unless it is not to be kept, and one transaction.
+
+        `fed`: fields that hold another vertex's output, which is kept there. `first_output` is where a failure is told.
+        """
         outputs = _kept(result.outputs)
-        outputs_json = _json(outputs)
+        if keeps_build:
+            self._add_build(result, outputs, first_output)
+        identity = self._identity
+        self._batch.inserts.append(
+            (
+                TransactionRow,
+                {
+                    "id": new_id(),
+                    "owner_id": identity.owner_id,
+                    "flow_id": identity.flow_id,
+                    "run_id": identity.run_id,
+                    "vertex_id": result.vertex_id,
+                    "target_id": target_id,
+                    "inputs": _json(_kept({name: result.inputs[name] for name in sorted(result.inputs) if name not in fed})),
+                    "outputs": _json(outputs),
+                    "status": "success" if result.error is None else "error",
+                    "error": None if result.error is None else _storable(result.error),
+                    "created_at": result.started_at,
+                },
+            )
+        )
+
+    def _add_build(self, result: VertexResult, outputs: Any, first_output: str) -> None:
+        identity = self._identity
         self._batch.inserts.append(
             (
                 VertexBuildRow,
@@ -245,28 +286,11 @@ class RunRecord:
                             "logs": result.logs,
                             "component_type": result.component_type,
                             "display_name": result.display_name,
+                            **({} if result.error is None else {"failed_output": first_output}),
                         }
                     ),
                     "artifacts": "{}" if result.artifact is None else _json(_kept(result.artifact)),
                     "duration_seconds": result.duration_seconds,
-                    "created_at": result.started_at,
-                },
-            )
-        )
-        self._batch.inserts.append(
-            (
-                TransactionRow,
-                {
-                    "id": new_id(),
-                    "owner_id": identity.owner_id,
-                    "flow_id": identity.flow_id,
-                    "run_id": identity.run_id,
-                    "vertex_id": result.vertex_id,
-                    "target_id": target_id,
-                    "inputs": _json(_kept(result.inputs)),
-                    "outputs": outputs_json,
-                    "status": "success" if result.error is None else "error",
-                    "error": None if result.error is None else _storable(result.error),
                     "created_at": result.started_at,
                 },
             )

@@ -75,6 +75,7 @@ class Invocation:
     depth: int = 0  # runs above this one whose flows called it by way of the network
     start_vertex: str | None = None  # empty: everywhere; None: the flow's own start
     stop_vertex: str | None = None
+    keeps_builds: bool = True  # whether what each vertex built is kept for /monitor/builds
     request_key: RequestKey | None = None  # not kept for runs that go on later: it is in the run's row
 
 
@@ -120,6 +121,7 @@ def sealed(invocation: Invocation, box: SecretBox) -> str:
     kept["arguments"] = [[*place, snapshot.to_plain(value)] for place, value in invocation.arguments.items()]
     kept["request_variables"] = dict(invocation.request_variables)
     kept["input_components"], kept["output_components"] = invocation.input_components, invocation.output_components
+    kept["keeps_builds"] = invocation.keeps_builds
     return box.encrypt(json.dumps(kept))
 
 
@@ -136,6 +138,7 @@ def opened(text: str | None, box: SecretBox) -> Invocation:
             request_variables=kept["request_variables"],
             input_components=tuple(kept.get("input_components", ())),
             output_components=tuple(kept.get("output_components", ())),
+            keeps_builds=kept.get("keeps_builds", True),
         )
     except (CannotDecrypt, ValueError, KeyError, TypeError) as error:
         raise UnreadableRequest from error

@@ -5,7 +5,10 @@ from rest_adapter.v1 import (
     api_keys,
     background_runs,
     build,
+    catalogue,
     client_installs,
+    custom_components,
+    deprecated,
     documents,
     files,
     flows,
@@ -21,19 +24,25 @@ from rest_adapter.v1 import (
     runs,
     server,
     starter_projects,
+    store,
     users,
+    validation,
     variables,
     webhooks,
 )
 from rest_adapter.v2 import files as own_files
+from rest_adapter.v2 import mcp_servers
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *runs.HOT_ENDPOINTS,  # /api/v1/run/
     *webhooks.HOT_ENDPOINTS,  # /api/v1/webhook/
     *server.HOT_ENDPOINTS,  # /health /health_check
     *api_keys.ENDPOINTS,  # /api/v1/api_key/
+    *catalogue.ENDPOINTS,  # /api/v1/all
     *build.ENDPOINTS,  # /api/v1/build/ /api/v1/build_public_tmp/
     *server.ENDPOINTS,  # /api/v1/config /api/v1/version
+    *custom_components.ENDPOINTS,  # /api/v1/custom_component
+    *deprecated.ENDPOINTS,  # /api/v1/process/ /api/v1/predict/ /api/v1/task/ /api/v1/upload/
     *files.ENDPOINTS,  # /api/v1/files/
     *profile_pictures.ENDPOINTS,  # /api/v1/files/profile_pictures/
     *flows.ENDPOINTS,  # /api/v1/flows/
@@ -47,10 +56,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *runs.ENDPOINTS,  # /api/v1/run/advanced/
     *background_runs.ENDPOINTS,  # /api/v1/runs
     *starter_projects.ENDPOINTS,  # /api/v1/starter-projects/
+    *store.ENDPOINTS,  # /api/v1/store/
     *users.ENDPOINTS,  # /api/v1/users/
+    *validation.ENDPOINTS,  # /api/v1/validate/
     *variables.ENDPOINTS,  # /api/v1/variables/
     *webhooks.ENDPOINTS,  # /api/v1/webhook-events/
     *own_files.ENDPOINTS,  # /api/v2/files
+    *mcp_servers.ENDPOINTS,  # /api/v2/mcp/servers
     *logs.ENDPOINTS,  # /logs /logs-stream
     *metrics.ENDPOINTS,  # /metrics
     *documents.ENDPOINTS,  # /docs /openapi.json

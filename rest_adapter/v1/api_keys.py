@@ -93,7 +93,7 @@ async def create_api_key(body: ApiKeyCreate, caller: Caller, services: ProjectSe
 
 @endpoint("POST", "/api/v1/api_key/store", Answer(200, Detail), owner=OwnerRule.CALLER, tag=_TAG, is_deprecated=True)
 async def keep_store_key(body: StoreKey, caller: Caller, services: ProjectServices, information: ServerInformation) -> JsonResponse:
-    """Keep the key of Langflow's former store, encrypted. There is no store here, so it is never used and never shown."""
+    """Keep the key of Langflow's former store, encrypted. The store of this server wants none, so it is never used and never shown."""
     await services.variables.keep_credential(caller, _STORE_KEY_NAME, body.api_key)
     response = JsonResponse({"detail": "API Key saved"})
     # Its value was ciphertext for the server itself; we have no use for one in a browser.

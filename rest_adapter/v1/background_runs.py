@@ -69,8 +69,8 @@ class RunList(Wire):
 
 
 class RunsQuery(Wire):
-    flow_id: str | None = None
-    project_id: str | None = None
+    flow_id: UUID | None = None
+    project_id: UUID | None = None
     session_id: str | None = None
     state: Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"] | None = None
     kind: Literal["call", "tool", "webhook", "background", "build"] | None = None
@@ -112,7 +112,7 @@ def _summary(run: Run) -> dict[str, Any]:
     return shape | {"warnings": list(run.warnings), "questions": [question_shape(question) for question in run.questions]}
 
 
-async def _shape(services: ProjectServices, caller: Caller, run_id: str) -> dict[str, Any]:
+async def run_shape(services: ProjectServices, caller: Caller, run_id: str) -> dict[str, Any]:
     # The vertices first: what is seen of a run that goes on is then never older than its state.
     vertices = await services.runs.vertices(caller, run_id)
     run = await services.runs.get(caller, run_id)
@@ -145,7 +145,7 @@ async def start_run(body: RunStart, caller: Caller, services: ProjectServices, r
         depth=call_depth(request),
         request_key=idempotency_key(request, "runs", body.model_dump(exclude_unset=True)),
     )
-    return await _shape(services, caller, await services.invocations.start(caller, body.flow, invocation))
+    return await run_shape(services, caller, await services.invocations.start(caller, body.flow, invocation))
 
 
 @endpoint(
@@ -158,7 +158,7 @@ async def start_run(body: RunStart, caller: Caller, services: ProjectServices, r
 async def list_runs(query: RunsQuery, caller: Caller, services: ProjectServices) -> dict[str, Any]:
     """The caller's runs, newest first."""
     # One more than asked for tells whether there is a next page.
-    found = await services.runs.list_runs(caller, **query.model_dump(exclude={"limit"}), limit=min(query.limit + 1, 200))
+    found = await services.runs.list_runs(caller, **query.model_dump(mode="json", exclude={"limit"}), limit=min(query.limit + 1, 200))
     shown = found[: query.limit]
     is_last = len(found) < min(query.limit + 1, 200)
     listed = RunList(runs=[RunSummary(**_summary(run)) for run in shown], next_before=None if is_last or not shown else shown[-1].id)
@@ -168,7 +168,7 @@ async def list_runs(query: RunsQuery, caller: Caller, services: ProjectServices)
 @endpoint("GET", "/api/v1/runs/{run_id}", Answer(200, RunRead), Answer(404, Detail), tag=_TAG)
 async def read_run(run_id: UUID, caller: Caller, services: ProjectServices) -> dict[str, Any]:
     """How a run stands or how it ended: its result or error, what it asks, and the time each component took."""
-    return await _shape(services, caller, str(run_id))
+    return await run_shape(services, caller, str(run_id))
 
 
 @endpoint(
@@ -186,7 +186,7 @@ async def answer_run(run_id: UUID, body: AnswersGiven, caller: Caller, services:
     answers = {id: PersonsAnswer(given.action, given.content) for id, given in body.answers.items()}
     handle = await services.invocations.answer(caller, str(run_id), answers)
     handle.detach()
-    return await _shape(services, caller, str(run_id))
+    return await run_shape(services, caller, str(run_id))
 
 
 @endpoint(

@@ -38,7 +38,7 @@ class EventDelivery(StrEnum):
 class BuildQuery(Wire):
     stop_component_id: str | None = Field(default=None, description="Build only this component and what it depends on.")
     start_component_id: str | None = Field(default=None, description="Build from this component on, with what that needs.")
-    log_builds: bool = True
+    log_builds: bool = Field(default=True, description="Whether /monitor/builds keeps what each component built.")
     flow_name: str | None = None
     event_delivery: EventDelivery = EventDelivery.POLLING
 
@@ -126,6 +126,7 @@ def _request(body: PublicBuildBody, query: BuildQuery, request: Request, *, data
         start=query.start_component_id or None,
         stop=query.stop_component_id or None,
         depth=call_depth(request),
+        keeps_builds=query.log_builds,
     )
 
 

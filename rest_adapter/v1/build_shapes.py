@@ -3,6 +3,7 @@
 Names, nesting and order of the keys are Langflow's (seen with 1.13): its editor reads them by path.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
@@ -122,7 +123,7 @@ def vertex_build(
         listed = graph.vertices[result.vertex_id].outputs
         name = listed[0].name if listed else "error"
         artifacts, logs, results = {}, {name: []}, {}
-        outputs = {name: {"message": {"errorMessage": result.error, "stackTrace": ""}, "type": "error"}}
+        outputs = {name: failed_output(result.error)}
     return {
         "id": result.vertex_id,
         "inactivated_vertices": list(excluded),
@@ -141,6 +142,11 @@ def vertex_build(
         ),
         "timestamp": instant_text(datetime.now(UTC)),
     }
+
+
+def failed_output(reason: str) -> dict[str, Any]:
+    """What stands in the place of a failed component's first output. The stack is told to nobody."""
+    return {"message": {"errorMessage": reason, "stackTrace": ""}, "type": "error"}
 
 
 def build_data(
@@ -176,8 +182,15 @@ def build_params(artifacts: Any) -> str:
 
 
 def _param(value: Any) -> str:
+    """As in YAML: quoted where the bare text would read as something else."""
     text = str(value)
-    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}…"
+    text = text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}…"
+    if "\n" in text:
+        return json.dumps(text, ensure_ascii=False)
+    if isinstance(value, str) and (": " in text or " #" in text):
+        doubled = text.replace("'", "''")
+        return f"'{doubled}'"
+    return text
 
 
 def duration_text(seconds: float) -> str:

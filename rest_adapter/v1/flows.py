@@ -447,7 +447,7 @@ async def list_examples() -> Response:
 def _examples_text() -> bytes:
     moment = datetime(2026, 11, 22, tzinfo=UTC)
     examples = []
-    for draft in starter_flows.drafts():
+    for draft in starter_flows.examples():
         values = draft_values(draft) | {"id": starter_flows.example_id(draft.name), "owner_id": "", "project_id": ""}
         flow = Flow(**values, version=1, has_webhook=False, created_at=moment, updated_at=moment)
         examples.append(flow_read(flow) | {"user_id": None, "folder_id": None, "version_token": None})

@@ -10,9 +10,12 @@ T = TypeVar("T")
 
 
 class Wire(BaseModel):
-    """Base of every shape on the wire: unknown keys are ignored, as clients of this API count on."""
+    """Base of every shape on the wire: unknown keys are ignored, as clients of this API count on.
 
-    model_config = ConfigDict(extra="ignore", from_attributes=True, protected_namespaces=())
+    Each is compiled when it is first used: most serve the OpenAPI document alone, and all of them at once would delay every start.
+    """
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True, protected_namespaces=(), defer_build=True)
 
 
 def seconds_text(moment: datetime) -> str:

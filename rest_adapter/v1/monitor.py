@@ -16,7 +16,7 @@ from projects.services import ProjectServices
 from rest_adapter.errors import BadRequest
 from rest_adapter.json_body import read_json
 from rest_adapter.routing import Answer, endpoint
-from rest_adapter.v1.build_shapes import build_data, build_params
+from rest_adapter.v1.build_shapes import build_data, build_params, failed_output
 from rest_adapter.v1.models import Detail, Ids, Instant, Page, Paging, Wire, instant_text, page_of
 from rest_adapter.v1.run_shapes import artifact, content_groups, message_dump, message_properties, moment_text, type_word
 
@@ -342,6 +342,8 @@ def _build_read(build: VertexBuild, messages: Mapping[tuple[str | None, str, str
     """
     values = build.data.get("outputs", {})
     outputs = {name: {"message": value, "type": type_word(value)} for name, value in values.items()}
+    if not build.is_valid:
+        outputs[build.data.get("failed_output", "error")] = failed_output(build.params or "")
     artifacts = build.artifacts or {name: artifact(value) for name, value in values.items()}
     logs: dict[str, list[Any]] = {name: [] for name in outputs}
     if build.data.get("logs"):

@@ -66,7 +66,7 @@ class RunResponse(Wire):
     warnings: list[str] | None = Field(default=None, description="There only when something in the request had no effect.")
 
 
-async def _read_run_body(request: Request) -> Any:
+async def read_run_body(request: Request) -> Any:
     """The request's fields: JSON under any content type, the same fields as a multipart form, or nothing at all."""
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         async with request.form(max_files=0, max_fields=20, max_part_size=16 * 1024 * 1024) as form:
@@ -107,7 +107,7 @@ async def _read_optional_body(request: Request) -> Any:
     Answer(504, Detail, "The provider of a model did not answer in time."),
     tag="Run",
     body_media_types=("application/json", "multipart/form-data"),
-    read_body=_read_run_body,
+    read_body=read_run_body,
     request_headers=(IDEMPOTENCY_KEY,),
 )
 async def run_flow(

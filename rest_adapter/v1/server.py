@@ -120,7 +120,8 @@ async def read_config(caller: Caller | None, information: ServerInformation) -> 
     common = {"max_file_size_upload": information.max_upload_megabytes, "mcp_base_url": information.public_url}
     if caller is None:
         return PublicConfig.model_validate(common).model_dump(mode="json")
-    return FullConfig.model_validate({**common, "default_folder_name": information.default_project_name}).model_dump(mode="json")
+    own = {"default_folder_name": information.default_project_name, "mcp_servers_locked": information.mcp_servers_locked}
+    return FullConfig.model_validate({**common, **own}).model_dump(mode="json")
 
 
 HOT_ENDPOINTS = (health, health_check)

@@ -29,14 +29,14 @@ class StarterProject(Wire):
 
 @endpoint("GET", "/api/v1/starter-projects/", Answer(200, list[StarterProject]), owner=OwnerRule.CALLER, tag="Flows")
 async def list_starter_projects(caller: Caller) -> Response:
-    """The starter flows, ready to be copied."""
+    """The examples, ready to be copied."""
     return Response(_text(), media_type="application/json")
 
 
 @cache
 def _text() -> bytes:
     shown = []
-    for draft in starter_flows.drafts():
+    for draft in starter_flows.examples():
         graph = from_json(draft.document or "{}")
         shown.append(
             {

@@ -139,7 +139,7 @@ async def memory_after_calls(data_dir: Path, first: Headwater) -> tuple[float, f
 
 
 async def main() -> None:
-    from tests.bench import lists  # which starts servers as this module does
+    from tests.bench import lists, runs  # which start servers as this module does
 
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:
         data_dir = Path(folder)
@@ -151,6 +151,7 @@ async def main() -> None:
     print(f"cold start to the first healthy answer: {statistics.median(cold):.2f} s  (limit 1)")
     print(f"memory when idle: {idle:.0f} MB  (limit 120); after {CALLS_FOR_MEMORY:,} calls: {used:.0f} MB")
     await lists.compare_lists()
+    await runs.compare_runs()
 
 
 def _middle(rounds: list[Latency]) -> tuple[float, float]:

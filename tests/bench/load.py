@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._received = b""
         self._answer: asyncio.Future[bytes] | None = None
+        self._news = asyncio.Event()
         self._transport: asyncio.Transport | None = None
 
     @classmethod
@@ -64,8 +65,17 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         return await self._answer
 
+    async def until(self, part: bytes) -> None:
+        """Until this came, while an answer is asked for in another task."""
+        while part not in self._received:
+            if self._answer is not None and self._answer.done():
+                raise BadAnswer(f"nothing like {part!r} in {self._received[:300]!r}")
+            self._news.clear()
+            await self._news.wait()
+
     def data_received(self, data: bytes) -> None:
         self._received += data
+        self._news.set()
         if self._answer is not None and not self._answer.done() and _is_whole(self._received):
             self._answer.set_result(self._received)
 
@@ -146,6 +156,17 @@ async def post_json(port: int, path: str, body: Any, headers: Mapping[str, str])
     answer = await connection.ask(Target("", port, path, body, headers, b"").wire)
     connection.close()
     if not answer.startswith(b"HTTP/1.1 2"):
+        raise BadAnswer(f"{path} answered {answer[:600]!r}")
+    return from_json(answer.partition(b"\r\n\r\n")[2])
+
+
+async def get_json(port: int, path: str, headers: Mapping[str, str]) -> Any:
+    """The same, only read."""
+    lines = [f"GET {path} HTTP/1.1", f"host: 127.0.0.1:{port}", *(f"{name}: {value}" for name, value in headers.items())]
+    connection = await Connection.open(port)
+    answer = await connection.ask("\r\n".join([*lines, "", ""]).encode())
+    connection.close()
+    if not answer.startswith(b"HTTP/1.1 200"):
         raise BadAnswer(f"{path} answered {answer[:600]!r}")
     return from_json(answer.partition(b"\r\n\r\n")[2])
 

@@ -31,4 +31,4 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture
 def many() -> int:
     """How often the scripts do what they do many times: of 100."""
-    return 25 if IS_SHORT else 100
+    return 10 if IS_SHORT else 100

@@ -154,7 +154,22 @@ class Place:
                 process.kill()
 
 
-def wait_for(look: Callable[[], T], *, seconds: float = START_SECONDS, what: str) -> T:
+def resources(process: Process) -> dict[str, int]:
+    """Open files, threads and megabytes of a process."""
+    folder = Path(f"/proc/{process.running.pid}")
+    resident = next(line for line in (folder / "status").read_text().splitlines() if line.startswith("VmRSS"))
+    return {
+        "files": len(list((folder / "fd").iterdir())),
+        "threads": len(list((folder / "task").iterdir())),
+        "megabytes": int(resident.split()[1]) // 1024,
+    }
+
+
+def percentile(seconds: list[float], share: float) -> float:
+    return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
+
+
+def wait_for(look: Callable[[], T | None], *, seconds: float = START_SECONDS, what: str) -> T:
     """What `look` gives as soon as it is true."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

@@ -1,5 +1,6 @@
 """What the surroundings do to a server: disks that fill, databases that go away, clients that dawdle or vanish, floods. R4 to R8, R11."""
 
+import json
 import shutil
 import socket
 import stat
@@ -19,7 +20,7 @@ from sqlalchemy import make_url
 from storage import migrate
 from storage.database import DatabaseSettings
 from tests import flow_documents as flows
-from tests.chaos.hardship import Place, Process, three_steps, wait_for
+from tests.chaos.hardship import Place, Process, percentile, resources, three_steps, wait_for
 from tests.databases import PostgresqlServer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -28,16 +29,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 def only(place: Place, kind: str) -> None:
     if place.is_postgresql is not (kind == "postgresql"):
         pytest.skip(f"for {kind}")
-
-
-def resources(process: Process) -> dict[str, int]:
-    """Open files and threads of a process."""
-    folder = Path(f"/proc/{process.running.pid}")
-    return {"files": len(list((folder / "fd").iterdir())), "threads": len(list((folder / "task").iterdir()))}
-
-
-def percentile(seconds: list[float], share: float) -> float:
-    return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
 
 
 def run_once(http: httpx.Client, flow_id: str, **options: Any) -> httpx.Response:
@@ -70,22 +61,54 @@ def test_a_file_that_cannot_be_written_is_told_with_503_and_reading_goes_on(plac
     only(place, "sqlite")
     server = place.serve()
     flow_id = place.make_flow("echo", flows.echo())
+    failing = place.make_flow("failing", _failing())
     import resource  # not on Windows
 
-    size = sum(path.stat().st_size for path in (place.folder / "data").glob("headwater.db*"))
-    resource.prlimit(server.running.pid, resource.RLIMIT_FSIZE, (size // 2, resource.RLIM_INFINITY))
+    size = max(path.stat().st_size for path in (place.folder / "data").glob("headwater.db*"))
+    resource.prlimit(server.running.pid, resource.RLIMIT_FSIZE, (size + 1_000_000, resource.RLIM_INFINITY))
+    accepted: list[str] = []
+    answered: set[str] = set()
     with place.http() as http:
-        statuses = {run_once(http, flow_id).status_code for _ in range(20)}
-        assert statuses <= {200, 503}, statuses
-        assert 503 in statuses
+        for number in range(60):
+            answer = run_once(http, flow_id)
+            assert answer.status_code in (200, 503), answer.text
+            if answer.status_code == 200:
+                answered.add(answer.headers["x-headwater-run-id"])
+            else:
+                assert int(answer.headers["retry-after"]) >= 1
+            started = http.post(
+                "/api/v1/runs", json={"flow": flow_id, "input_value": f"run {number}"}, headers={"Idempotency-Key": str(number)}
+            )
+            assert started.status_code in (202, 503), started.text
+            if started.status_code == 202:
+                accepted.append(started.json()["id"])
+        assert (answer.status_code, started.status_code) == (503, 503)
+        resource.prlimit(server.running.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))  # small changes found room till now
+        assert run_once(http, failing).status_code == 503  # it fails, and that cannot be kept either
+        changed = http.patch(f"/api/v1/flows/{flow_id}", json={"description": "other"})
+        assert changed.status_code == 503, changed.text
         assert http.get(f"/api/v1/flows/{flow_id}").status_code == 200
         resource.prlimit(server.running.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         wait_for(lambda: run_once(http, flow_id).status_code == 200, seconds=20, what="the server to recover")
+        again = http.post("/api/v1/runs", json={"flow": flow_id, "input_value": "run 59"}, headers={"Idempotency-Key": "59"})
+        assert again.status_code == 202, again.text
+        print(f"before the disk was full: {len(answered)} answered, {len(accepted)} accepted")
+        assert set(place.wait_until_over([*accepted, again.json()["id"]], seconds=30).values()) == {"completed"}
+        kept = {run["id"] for run in http.get("/api/v1/runs", params={"limit": 200, "state": "completed"}).json()["runs"]}
+        assert answered <= kept
     assert server.terminate() == 0
+    assert "Traceback" not in server.printed, server.printed
     import sqlite3
 
     with sqlite3.connect(place.folder / "data" / "headwater.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def _failing() -> dict[str, Any]:
+    return flows.document(
+        [flows.chat_input(), flows.node("HeadwaterTestFail", "HeadwaterTestFail-f", {"text": ""}), flows.chat_output()],
+        [flows.edge("ChatInput-in", "HeadwaterTestFail-f", "text"), flows.edge("HeadwaterTestFail-f", "ChatOutput-out", "input_value")],
+    )
 
 
 @contextmanager
@@ -116,25 +139,90 @@ def dawdlers(place: Place, count: int) -> Iterator[None]:
             each.close()
 
 
+@contextmanager
+def deaf_readers(place: Place, flow_id: str, text: str, count: int) -> Iterator[None]:
+    """Connections that asked for a stream and take nothing of it."""
+    body = json.dumps({"input_value": text})
+    head = [f"POST /api/v1/run/{flow_id}?stream=true HTTP/1.1", "host: 127.0.0.1", f"x-api-key: {place.key}"]
+    head += ["content-type: application/json", f"content-length: {len(body)}", "", body]
+    sockets = []
+    try:
+        for _ in range(count):
+            each = socket.socket()
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sockets.append(each)
+            each.connect(("127.0.0.1", place.port))
+            each.sendall("\r\n".join(head).encode())
+        yield
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def times(http: httpx.Client, flow_id: str, count: int = 200) -> list[float]:
+    """Seconds that each of some runs takes, one after the other."""
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        assert run_once(http, flow_id).status_code == 200
+        taken.append(time.perf_counter() - began)
+    return taken
+
+
 def test_slow_clients_do_not_slow_down_the_others(place: Place) -> None:
-    """R6."""
+    """R6: those that dribble their headers."""
     place.serve()
     flow_id = place.make_flow("echo", flows.echo())
-
-    def times(http: httpx.Client) -> list[float]:
-        taken = []
-        for _ in range(200):
-            began = time.perf_counter()
-            assert run_once(http, flow_id).status_code == 200
-            taken.append(time.perf_counter() - began)
-        return taken
-
     with place.http() as http:
-        alone = times(http)
+        alone = times(http, flow_id)
         with dawdlers(place, 200):
-            beside = times(http)
+            beside = times(http, flow_id)
     print(f"p99 alone {percentile(alone, 0.99) * 1000:.1f} ms, beside 200 slow clients {percentile(beside, 0.99) * 1000:.1f} ms")
     assert percentile(beside, 0.99) < max(0.25, 4 * percentile(alone, 0.99))
+
+
+def test_readers_that_take_nothing_of_their_streams_cost_neither_memory_nor_time(place: Place, many: int) -> None:
+    """R6: those that asked for a stream, of a megabyte each, and read none of it."""
+    server = place.serve()
+    flow_id = place.make_flow("echo", flows.echo())
+    words = flows.document(
+        [flows.chat_input(), flows.node("HeadwaterTestStream", "HeadwaterTestStream-s", {"text": ""}), flows.chat_output()],
+        [
+            flows.edge("ChatInput-in", "HeadwaterTestStream-s", "text"),
+            flows.edge("HeadwaterTestStream-s", "ChatOutput-out", "input_value"),
+        ],
+    )
+    streaming = place.make_flow("words", words)
+    readers = 2 * many
+    with place.http() as http:
+        alone = times(http, flow_id)
+        before = resources(server)
+        with deaf_readers(place, streaming, "word " * 8_000, readers):
+            wait_for(lambda: resources(server)["files"] >= before["files"] + readers, what="the readers to be served")
+            settled = wait_for(lambda: _settled(server), what="the streams to fill what they may")
+            beside = times(http, flow_id)
+        wait_for(lambda: not _running(http), seconds=30, what="the abandoned runs to be over")
+        # The database's connections, which are opened when there is much to do, stay open.
+        wait_for(lambda: resources(server)["files"] <= before["files"] + 16, what="the connections to be closed")
+    print(
+        f"p99 alone {percentile(alone, 0.99) * 1000:.1f} ms, beside {readers} deaf readers {percentile(beside, 0.99) * 1000:.1f} ms; "
+        f"{before} → {settled} → {resources(server)}"
+    )
+    assert percentile(beside, 0.99) < max(0.25, 4 * percentile(alone, 0.99))
+    assert settled["megabytes"] < before["megabytes"] + 40 + readers  # unread, the streams come to a megabyte each and more
+
+
+def _settled(server: Process) -> dict[str, int]:
+    """What it takes up once it works no more."""
+    spent = _spent(server)
+    time.sleep(0.5)
+    return resources(server) if _spent(server) - spent < 10 else {}
+
+
+def _spent(server: Process) -> int:
+    """Hundredths of a second of computing so far."""
+    fields = Path(f"/proc/{server.running.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def test_clients_that_vanish_leave_nothing_behind(place: Place, many: int) -> None:
@@ -150,17 +238,25 @@ def test_clients_that_vanish_leave_nothing_behind(place: Place, many: int) -> No
                 next(answer.iter_raw(), None)
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(leave, range(100)))  # connections to the database are opened and kept
+        list(pool.map(leave, range(50)))  # connections to the database are opened and kept
         with place.http() as http:
-            wait_for(lambda: run_once(http, echo).status_code == 200, what="the server to answer")
-        time.sleep(2)
+            assert run_once(http, echo).status_code == 200
+            wait_for(lambda: not _running(http), seconds=30, what="the first to be over")
         before = resources(server)
         list(pool.map(leave, range(10 * many)))
-    wait_for(lambda: resources(server)["files"] <= before["files"] + 5, seconds=30, what=f"the open files to come back to {before}")
-    after = resources(server)
-    assert after["threads"] <= before["threads"] + 4, (before, after)
     with place.http() as http:
+        wait_for(lambda: not _running(http), seconds=30, what="the runs to be over")
         assert run_once(http, echo).status_code == 200
+    # PostgreSQL's connections are kept open up to a bound; nothing else may be.
+    spare = 5 if place.is_postgresql else 0
+    wait_for(lambda: resources(server)["files"] <= before["files"] + spare, seconds=10, what=f"the open files to come back to {before}")
+    after = resources(server)
+    print(f"{10 * many} clients vanished: {before} → {after}")
+    assert after["threads"] <= before["threads"] + 4, (before, after)
+
+
+def _running(http: httpx.Client) -> list[Any]:
+    return list(http.get("/api/v1/runs", params={"state": "running"}).json()["runs"])
 
 
 @pytest.mark.parametrize("skew", ["+1h", "-1h"])
@@ -193,7 +289,7 @@ def test_a_flood_is_refused_quickly_and_what_was_accepted_is_kept(place: Place, 
 
     def flood(_: int) -> None:
         with place.http() as http:
-            for _ in range(many // 4):
+            for _ in range(max(6, many // 4)):
                 began = time.perf_counter()
                 answer = http.post("/api/v1/runs", json={"flow": flow_id})
                 if answer.status_code == 202:
@@ -210,6 +306,46 @@ def test_a_flood_is_refused_quickly_and_what_was_accepted_is_kept(place: Place, 
     assert set(place.wait_until_over(accepted, seconds=120).values()) == {"completed"}
     with place.http() as http:
         assert http.post("/api/v1/runs", json={"flow": flow_id}).status_code == 202
+
+
+def test_what_is_accepted_in_a_flood_takes_no_longer_than_what_the_server_is_full_with(place: Place, many: int) -> None:
+    """R11: two runs at once are allowed; twenty clients want one. More would measure what the clients themselves take of the machine."""
+    place.serve(HEADWATER_MAX_RUNNING_RUNS="2", HEADWATER_CALLS_PER_MINUTE_PER_KEY="0")
+    flow_id = place.make_flow("steps", three_steps(0.1))
+
+    def all_of(clients: int) -> tuple[list[float], list[float]]:
+        """Seconds until 200, and until 503."""
+        accepted: list[float] = []
+        refused: list[float] = []
+
+        def ask(_: int) -> None:
+            with place.http() as http:
+                for _ in range(max(5, many // 5)):
+                    began = time.perf_counter()
+                    answer = run_once(http, flow_id)
+                    taken = time.perf_counter() - began
+                    if answer.status_code == 200:
+                        accepted.append(taken)
+                    else:
+                        assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1, answer.text
+                        refused.append(taken)
+                        time.sleep(0.1)
+
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(ask, range(clients)))
+        return accepted, refused
+
+    full, _ = all_of(2)
+    accepted, refused = all_of(20)
+    assert accepted and refused
+    p99, full_p99 = percentile(accepted, 0.99), percentile(full, 0.99)
+    print(
+        f"p99 of {len(full)} at capacity {full_p99 * 1000:.0f} ms, of {len(accepted)} accepted in a flood {p99 * 1000:.0f} ms; "
+        f"{len(refused)} refused, p50 {percentile(refused, 0.5) * 1000:.0f} ms"
+    )
+    assert p99 < max(2 * full_p99, 2.0)  # the flood itself takes up half of a small machine
+    with place.http() as http:
+        wait_for(lambda: run_once(http, flow_id).status_code == 200, seconds=5, what="the server to recover")
 
 
 def test_two_starts_at_once_bring_an_older_database_to_the_newest_shape_once(place: Place) -> None:

@@ -1,8 +1,13 @@
 """What was accepted is kept: through kill -9, through a lost answer, and through an orderly stop. R1, R2 and R3."""
 
+import json
 import random
+import socket
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -64,28 +69,67 @@ def test_every_accepted_run_outlives_kill_9_and_ends_once(place: Place, many: in
     print(f"{len(accepted)} runs, {kills} kills, {len(again)} steps cut off and run again")
 
 
-def test_a_request_whose_answer_was_lost_gets_the_same_run(place: Place) -> None:
-    """R2: killed after the commit and before the answer."""
+def test_a_request_whose_answer_was_lost_gets_the_same_run(place: Place, many: int) -> None:
+    """R2: the answer is never read, and the server is killed: after the commit, and at random moments around it."""
+    chance = random.Random(3)
+    place.environment |= {"HEADWATER_MAX_RUN_ATTEMPTS": "1000"}
     server = place.serve()
-    place.make_flow("steps", three_steps(0.0), endpoint_name="steps")
-    request = {"input_value": "once"}
-    ids = []
-    for _ in range(2):
-        with place.http() as http:
-            answer = http.post("/api/v1/run/steps", json=request, headers={"Idempotency-Key": "the-key"})
-            assert answer.status_code == 200, answer.text
-            ids.append(answer.headers["x-headwater-run-id"])
-        server.kill()
+    flow_id = place.make_flow("steps", three_steps(0.05), endpoint_name="steps")
+    keys = [f"key-{number}" for number in range(max(2, many // 10))]
+    for number, key in enumerate(keys):
+        before = len(place.effects)
+        with deaf_client(place, "/api/v1/run/steps", {"input_value": "once"}, key):
+            if number:
+                time.sleep(chance.uniform(0, 0.3))
+            else:
+                wait_for(lambda before=before: len(place.effects) == before + 3 and _all_over(place), what="the run to be kept as ended")  # type: ignore[misc]
+            server.kill()
         server = place.serve()
-    assert ids[0] == ids[1]
-    assert len(place.effects) == 3
+        answers = []
+        for _ in range(2):
+            with place.http() as http:
+                answer = wait_for(lambda http=http, key=key: _answered(http, key), what="the answer")  # type: ignore[misc]
+            answers.append((answer.headers["x-headwater-run-id"], answer.json()["outputs"][0]["outputs"][0]["results"]["message"]["text"]))
+        assert answers[0] == answers[1] and answers[0][1] == "once"
+    with place.http() as http:
+        runs = http.get("/api/v1/runs", params={"flow_id": flow_id, "limit": 200}).json()["runs"]
+    assert len(runs) == len(keys)
+    assert repeated_although_finished(place.effects) == []
+    print(f"{len(keys)} lost answers, {len(runs)} runs, {len(place.effects) - 3 * len(keys)} steps cut off and run again")
+
+
+@contextmanager
+def deaf_client(place: Place, path: str, body: dict[str, Any], key: str) -> Iterator[None]:
+    """A request whose answer nobody reads."""
+    text = json.dumps(body)
+    head = [f"POST {path} HTTP/1.1", "host: 127.0.0.1", f"x-api-key: {place.key}", f"idempotency-key: {key}"]
+    head += ["content-type: application/json", f"content-length: {len(text)}", "", text]
+    with socket.create_connection(("127.0.0.1", place.port), timeout=10) as connection:
+        connection.sendall("\r\n".join(head).encode())
+        yield
+
+
+def _all_over(place: Place) -> bool:
+    with place.http() as http:
+        runs = http.get("/api/v1/runs").json()["runs"]
+    return bool(runs) and all(run["state"] == "completed" for run in runs)
+
+
+def _answered(http: httpx.Client, key: str) -> httpx.Response | None:
+    """None while the run that the lost request began is still going on."""
+    answer = http.post("/api/v1/run/steps", json={"input_value": "once"}, headers={"Idempotency-Key": key})
+    assert answer.status_code in (200, 409), answer.text
+    if answer.status_code == 409:
+        assert "still going on" in answer.text, answer.text
+        return None
+    return answer
 
 
 def test_sigterm_lets_runs_end_hands_back_the_rest_and_exits_with_0(place: Place) -> None:
     """R3. Runs in the background that do not end in time go back into the queue; those that somebody waits for are interrupted."""
     place.environment |= {"HEADWATER_DRAIN_SECONDS": "2"}
     server = place.serve()
-    quick, slow = place.make_flow("quick", three_steps(1.0)), place.make_flow("slow", three_steps(8.0))
+    quick, slow = place.make_flow("quick", three_steps(1.0)), place.make_flow("slow", three_steps(6.0))
     with place.http() as http:
         runs = {
             name: [http.post("/api/v1/runs", json={"flow": flow_id}).json()["id"] for _ in range(10)]

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -20,11 +23,12 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
 class Calls:
     """The kinds of calls that are mixed; each is made on a connection of its own, so that the workers take turns."""
 
-    def __init__(self, place: Place, project_id: str, flow_id: str) -> None:
+    def __init__(self, place: Place, project_id: str, flow_id: str, slow_id: str) -> None:
         self._place = place
         self._flow_id = flow_id
+        self._slow_id = slow_id
         self._mcp = f"/api/v1/mcp/project/{project_id}/streamable"
-        self.workers: set[str] = set()
+        self._sse = f"/api/v1/mcp/project/{project_id}/sse"
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"x-api-key": self._place.key, **options.pop("headers", {})}
@@ -47,6 +51,29 @@ class Calls:
             assert read.json()["state"] in ("queued", "running"), read.text
             await asyncio.sleep(0.05)
         raise AssertionError(f"not completed: {read.text}")
+
+    async def stream(self, marker: str) -> None:
+        answer = await self._send("POST", f"/api/v1/run/{self._flow_id}?stream=true", json={"input_value": marker})
+        assert answer.status_code == 200, answer.text
+        events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.strip()]
+        assert events[-1]["event"] == "end", answer.text
+        assert marker in json.dumps(events[-1])
+
+    async def cancel(self, marker: str) -> None:
+        """Asked of whichever worker: a run that the other one has, or that waits for its turn."""
+        started = await self._send("POST", "/api/v1/runs", json={"flow": self._slow_id, "input_value": marker})
+        assert started.status_code == 202, started.text
+        path = f"/api/v1/runs/{started.json()['id']}"
+        asked = await self._send("POST", f"{path}/cancel")
+        assert asked.status_code == 202, asked.text
+        for _ in range(400):
+            read = await self._send("GET", path)
+            assert read.status_code == 200, read.text
+            if read.json()["state"] == "cancelled":
+                return
+            assert read.json()["state"] in ("queued", "running"), read.text
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"not cancelled: {read.text}")
 
     async def modern(self, marker: str) -> None:
         meta = {"io.modelcontextprotocol/protocolVersion": NEW, "io.modelcontextprotocol/clientCapabilities": {}}
@@ -71,6 +98,39 @@ class Calls:
             assert marker in _message(called)["result"]["content"][0]["text"]
         assert (await self._send("DELETE", self._mcp, headers=headers)).status_code in (200, 204)
 
+    async def sse(self, marker: str) -> None:
+        """The transport before sessions: what is asked on connections of their own is answered on the one that stays open."""
+        async with (
+            httpx.AsyncClient(base_url=self._place.address, timeout=60, headers={"x-api-key": self._place.key}) as http,
+            http.stream("GET", self._sse) as answers,
+        ):
+            assert answers.status_code == 200
+            lines = answers.aiter_lines()
+            path = await _data(lines)
+            hello = {"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+            assert (await self._send("POST", path, json=_request("initialize", hello))).status_code == 202
+            assert "result" in json.loads(await _data(lines))
+            ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+            assert (await self._send("POST", path, json=ready)).status_code == 202
+            called = _request("tools/call", {"name": "echo", "arguments": {"input_value": marker}})
+            assert (await self._send("POST", path, json=called)).status_code == 202
+            assert marker in json.loads(await _data(lines))["result"]["content"][0]["text"]
+
+    async def polled_build(self, marker: str) -> None:
+        body = {"inputs": {"input_value": marker}}
+        started = await self._send("POST", f"/api/v1/build/{self._flow_id}/flow", json=body)
+        assert started.status_code == 200, started.text
+        path, told = f"/api/v1/build/{started.json()['job_id']}/events", ""
+        for _ in range(400):
+            events = await self._send("GET", path, params={"event_delivery": "polling"})
+            assert events.status_code == 200, events.text
+            told += events.text
+            if '"event": "end"' in told or '"event":"end"' in told:
+                assert marker in told
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"no end: {told}")
+
     async def build(self, marker: str) -> None:
         body = {"inputs": {"input_value": marker}}
         started = await self._send("POST", f"/api/v1/build/{self._flow_id}/flow", json=body)
@@ -82,6 +142,14 @@ class Calls:
 
 def _request(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+
+
+async def _data(lines: AsyncIterator[str]) -> str:
+    """Of the next event."""
+    async for line in lines:
+        if line.startswith("data:") and (data := line.removeprefix("data:").strip()):
+            return data
+    raise AssertionError("the stream ended")
 
 
 def _message(answer: httpx.Response) -> dict[str, Any]:
@@ -114,8 +182,12 @@ def test_a_thousand_mixed_calls_to_two_workers_never_fail(place: Place, many: in
         pytest.skip("several workers need PostgreSQL")
     server = place.serve("--workers", "2", HEADWATER_CALLS_PER_MINUTE_PER_KEY="0")
     flow_id, project_id = _echo(place)
-    calls = Calls(place, project_id, flow_id)
-    kinds = [calls.run, calls.background, calls.modern, calls.session, calls.build]
+    calls = Calls(place, project_id, flow_id, place.make_flow("slow", three_steps(60.0), mcp_enabled=False))
+    kinds = [
+        *(calls.run, calls.stream, calls.background, calls.cancel, calls.build),
+        *(calls.polled_build, calls.modern, calls.session, calls.sse),
+    ]
+    made: Counter[str] = Counter()
     chance = random.Random(2)
 
     async def all_of_them() -> None:
@@ -123,11 +195,15 @@ def test_a_thousand_mixed_calls_to_two_workers_never_fail(place: Place, many: in
 
         async def one(number: int) -> None:
             async with room:
-                await chance.choice(kinds)(f"marker-{number}")
+                kind = chance.choice(kinds)
+                await kind(f"marker-{number}")
+                made[kind.__name__] += 1
 
         await asyncio.gather(*(one(number) for number in range(10 * many)))
 
+    began = time.monotonic()
     asyncio.run(all_of_them())
+    print(f"{made.total()} calls in {time.monotonic() - began:.0f} s: {dict(made)}")
     assert server.terminate() == 0
     assert "Traceback" not in server.printed
 

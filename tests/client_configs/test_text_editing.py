@@ -36,7 +36,12 @@ def assert_only_ours_changes(text: str, comments: list[str], entry: Any, file_fo
     before = READ[file_format](text)
     held = collection.entries_of(before)
     put = Put(collection, NAME, entry)
-    after = edit_text(text, file_format, (put,))
+    try:
+        after = edit_text(text, file_format, (put,))
+    except UneditableFile:
+        # A text block that the end of the file cuts off has no line end: whatever comes after it would change it.
+        assert not text.endswith("\n"), text
+        return
     said = READ[file_format](after)
     assert collection.entries_of(said) == held | {NAME: entry}
     assert without(said, collection.path) == without(before, collection.path)

@@ -51,9 +51,9 @@ def test_no_generated_request_gets_an_undocumented_answer(server: RunningServer,
 
 
 def streams(operation: dict[str, Any]) -> bool:
-    """Whether its good answer goes on for as long as somebody listens."""
-    good = min(operation["responses"])
-    return bool(STREAMS & set(operation["responses"][good].get("content", {})))
+    """Whether its good answer goes on for as long as somebody listens; what also has a plain answer is asked for that one."""
+    good = set(operation["responses"][min(operation["responses"])].get("content", {}))
+    return bool(good) and good <= STREAMS
 
 
 def send_some(operation: Any, server: RunningServer, checks: list[CheckFunction], *, is_known: bool) -> None:
@@ -67,6 +67,9 @@ def send_some(operation: Any, server: RunningServer, checks: list[CheckFunction]
         for part in (case.headers, case.query, case.cookies):
             for name in [name for name in part or () if name.lower() in CREDENTIALS]:
                 del part[name]
+        for part in (case.query, case.body):
+            if isinstance(part, dict):
+                part.pop("stream", None)
         headers = {"x-api-key": server.key} if is_known else {}
         response = case.call(base_url=server.address, headers=headers, timeout=SECONDS_A_REQUEST, allow_redirects=False)
         case.validate_response(response, checks=checks)

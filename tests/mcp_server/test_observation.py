@@ -342,6 +342,20 @@ async def test_a_run_is_traced_with_its_components_under_its_callers_trace(appli
     assert "hello" not in repr([span.attributes for span in tracer.spans])
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_call_of_a_tool_says_its_trace_in_the_message_itself(application: Application, mode: str) -> None:
+    tracer = Tracer()
+    await application.http.post("/api/v1/flows/", json={"name": "echo", "data": flows.echo(), "mcp_enabled": True})
+    told = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with application.services.observers.watching(RunTraces(tracer)):  # type: ignore[arg-type]
+        async with application.mcp_client(mode=mode) as client:
+            await client.call_tool("echo", {"input_value": "hello"}, meta={"traceparent": told})  # type: ignore[arg-type]
+            await client.call_tool("echo", {"input_value": "hello"}, meta={"traceparent": "no trace"})  # type: ignore[arg-type]
+    first, second = (span for span in tracer.spans if span.name.startswith("run "))
+    assert format(first.parent.get_span_context().trace_id, "032x") == told.split("-")[1]
+    assert second.parent.get_span_context().trace_id == 0
+
+
 async def test_a_flow_that_a_flow_runs_is_a_span_inside_it(application: Application) -> None:
     tracer = Tracer()
     await application.http.post("/api/v1/flows/", json={"name": "inner", "data": flows.echo()})

@@ -288,10 +288,14 @@ async def test_runs_are_listed_newest_first_page_by_page_and_filtered(applicatio
     filtered = (await application.http.get("/api/v1/runs", params={"session_id": "s3", "state": "completed", "flow_id": flow_id})).json()
     assert [run["id"] for run in filtered["runs"]] == [ids[3]]
     assert filtered["runs"][0]["flow_name"] == "made for a test"
-    for nothing in ({"flow_id": MISSING}, {"flow_id": "x"}, {"kind": "tool"}, {"state": "waiting"}):
+    for nothing in ({"flow_id": MISSING}, {"kind": "tool"}, {"state": "waiting"}):
         assert (await application.http.get("/api/v1/runs", params=nothing)).json()["runs"] == []
-    for wrong in ({"limit": 0}, {"limit": 500}, {"state": "odd"}, {"before": MISSING}):
-        assert (await application.http.get("/api/v1/runs", params=wrong)).status_code == 422
+    odd: tuple[dict[str, Any], ...] = (
+        *({"limit": 0}, {"limit": 500}, {"limit": "x"}, {"state": "odd"}, {"kind": "odd"}, {"before": MISSING}, {"before": "x"}),
+        *({"flow_id": "x"}, {"project_id": "x"}),
+    )
+    for wrong in odd:
+        assert (await application.http.get("/api/v1/runs", params=wrong)).status_code == 422, wrong
 
 
 async def test_a_run_that_goes_on_here_is_seen_before_it_is_written(application: Application) -> None:

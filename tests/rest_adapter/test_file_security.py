@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -269,3 +270,37 @@ async def test_the_largest_json_body_is_a_setting(tmp_path: Path) -> None:
     async with open_application(tmp_path, max_json_megabytes=1) as application:
         body = {"name": "x", "description": "y" * 1_100_000}
         assert (await application.http.post("/api/v1/flows/", json=body)).status_code == 413
+
+
+def attaching() -> dict[str, Any]:
+    chat = flows.chat_input(files={"value": "", "type": "file", "_input_type": "FileInput", "list": True, "file_path": []})
+    return flows.document([chat, flows.chat_output()], [flows.edge("ChatInput-in", "ChatOutput-out", "input_value")])
+
+
+async def test_a_run_takes_no_file_but_its_owners_uploads(application: Application) -> None:
+    stored = await store(application)
+    theirs = await upload(application.stranger, "theirs.txt", b"secret")
+    own = stored.own["path"]
+    await application.http.patch(f"/api/v1/flows/{stored.flow_id}", json={"data": attaching()})
+    for wrong in (theirs["path"], theirs["id"], "/etc/passwd", f"{stored.flow_id}/none.txt", "https://example.org/a.png"):
+        for files in (wrong, [own, wrong], [{"path": wrong}]):
+            tweaks = {"ChatInput-in": {"files": files}}
+            refused = await application.http.post(f"/api/v1/run/{stored.flow_id}", json={"input_value": "x", "tweaks": tweaks})
+            assert refused.status_code == 422, refused.text
+            (problem,) = refused.json()["detail"]
+            assert (problem["loc"], wrong in problem["msg"]) == (["body", "tweaks", "ChatInput-in", "files"], True)
+        started = await application.http.post("/api/v1/runs", json={"flow": stored.flow_id, "tweaks": {"ChatInput-in": {"files": wrong}}})
+        assert started.status_code == 422
+        built = await application.http.post(f"/api/v1/build/{stored.flow_id}/flow", json={"files": [wrong]})
+        assert built.status_code == 422
+    assert (await application.http.get("/api/v1/monitor/messages", params={"flow_id": stored.flow_id})).json() == []
+
+
+async def test_a_run_takes_its_owners_uploads_by_path_or_id(application: Application) -> None:
+    stored = await store(application)
+    await application.http.patch(f"/api/v1/flows/{stored.flow_id}", json={"data": attaching()})
+    files = [stored.own["path"], stored.own["id"], f"{stored.flow_id}/{stored.flow_file}"]
+    body = {"input_value": "x", "output_type": "debug", "tweaks": {"ChatInput-in": {"files": files}}}
+    answer = await application.http.post(f"/api/v1/run/{stored.flow_id}", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outputs"][0]["outputs"][0]["results"]["message"]["files"] == files

@@ -83,7 +83,7 @@ async def test_flows_of_others_are_passed_over_and_none_is_404(application: Appl
 
 
 def bodies() -> list[dict[str, Any]]:
-    examples = [json.loads((Path(starter_flows.__file__).parent / name).read_text()) for name in starter_flows.FILES]
+    examples = [json.loads((Path(starter_flows.__file__).parent / name).read_text()) for name in starter_flows.EXAMPLE_FILES]
     return [
         {"name": "echo", "data": flows.echo(), "tags": ["a"], "endpoint_name": "ep", "icon": "Box", "icon_bg_color": "#123456"},
         {"name": "tool", "data": flows.echo(), "mcp_enabled": True, "action_name": "do", "action_description": "It does."},
@@ -236,7 +236,7 @@ async def test_a_flow_is_public_only_when_its_owner_says_so(application: Applica
 
 async def test_examples_belong_to_nobody_and_can_be_copied(application: Application) -> None:
     examples = (await application.nobody.get("/api/v1/flows/basic_examples/")).json()
-    assert [each["user_id"] for each in examples] == [None] * len(starter_flows.FILES)
+    assert [each["user_id"] for each in examples] == [None] * len(starter_flows.EXAMPLE_FILES)
     assert len({each["id"] for each in examples}) == len(examples)
     for example in examples:
         assert (await application.http.post("/api/v1/flows/", json=example)).status_code == 201

@@ -28,6 +28,8 @@ PUBLIC_PATHS = {
     "/api/v1/files/profile_pictures/list",
     "/api/v1/files/profile_pictures/{folder_name}/{file_name}",
     "/api/v1/folders/",
+    "/api/v1/store/check/",
+    "/api/v1/store/tags",
     "/api/v1/folders/{rest:path}",
     "/api/v1/build_public_tmp/{flow_id}/flow",  # the same flows run for anybody, with nothing else of their owners'
     "/api/v1/build_public_tmp/{job_id}/events",
@@ -37,7 +39,7 @@ PUBLIC_PATHS = {
     "/docs/{name}",
 }
 # These speak of the caller and answer strangers too: with nothing, or with a refusal of their own.
-OPEN_CALLER_PATHS = {"/metrics", "/api/v1/session", "/api/v1/logout", "/api/v1/refresh", "POST /api/v1/users/"}
+OPEN_CALLER_PATHS = {"/metrics", "/api/v1/task/{task_id}", "/api/v1/session", "/api/v1/logout", "/api/v1/refresh", "POST /api/v1/users/"}
 
 METHODS = [(method, record) for record in ENDPOINTS for method in record.methods]
 

@@ -61,11 +61,21 @@ def server_of(fields: Mapping[str, Any]) -> HttpServer | CommandServer:
     raise ComponentError("No MCP server is chosen. Choose one on the node, with its address.")
 
 
+def named_server(fields: Mapping[str, Any]) -> str:
+    """The name of a server that the node chooses without saying where it is; empty when it says so, or chooses none."""
+    entry = fields.get("mcp_server")
+    if isinstance(entry, str):
+        return entry.strip()
+    if isinstance(entry, Mapping) and not (isinstance(entry.get("config"), Mapping) and entry.get("config")):
+        return plain_text(entry.get("name")).strip()
+    return ""
+
+
 def _configured(name: str, config: Any, headers: Mapping[str, str]) -> HttpServer | CommandServer:
     if not isinstance(config, Mapping) or not config:
         raise ComponentError(
-            f"The node names the MCP server {name!r} and not where it is. Export the flow with the server's configuration, "
-            "or write its address into the node."
+            f"The node names the MCP server {name!r} and not where it is. Register a server of that name, "
+            "export the flow with the server's configuration, or write its address into the node."
         )
     headers = {**_texts(config.get("headers")), **headers}
     url = plain_text(config.get("url")).strip()

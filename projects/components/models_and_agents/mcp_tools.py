@@ -10,14 +10,15 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic_core import from_json
 
 from projects.components.conversion import plain_text
-from projects.components.models_and_agents.mcp_servers import CommandServer, HttpServer, Transport, server_of
-from projects.engine.component import Component, ComponentError, Input, InputKind, Output
-from projects.engine.context import DEPTH_HEADER
+from projects.components.models_and_agents.mcp_servers import CommandServer, HttpServer, Transport, named_server, server_of
+from projects.engine.component import Component, ComponentError, Input, InputKind, Output, VertexInfo
+from projects.engine.context import DEPTH_HEADER, RunContext, ToolServerAccess
 from projects.engine.tools import Tool
 from projects.engine.values import Data, Row, Table, jsonable
 from projects.errors import HeadwaterError
@@ -131,12 +132,18 @@ class MCPTools(Component):
 
     async def _connected(self, use: Callable[[mcp.Client], Awaitable[_Result]], *, seconds: float) -> _Result:
         """Connect, use, close. Whatever goes wrong on the way is told as one failure with the server's name."""
-        server = server_of(self.inputs)
+        server = await self._server()
         try:
             async with asyncio.timeout(CONNECT_SECONDS + seconds), self._open(server, seconds) as client:
                 return await use(client)
         except Exception as error:  # A protocol, its transport and a foreign server can fail in any way; here it gets one shape.
             raise _failure(error, server, seconds) from error
+
+    async def _server(self) -> HttpServer | CommandServer:
+        """The server as the node describes it, or as its owner has registered it under the name that the node has."""
+        name = named_server(self.inputs)
+        config = await self.context.tool_servers.find_config(name) if name else None
+        return server_of(self.inputs if config is None else {**self.inputs, "mcp_server": {"name": name, "config": config}})
 
     @asynccontextmanager
     async def _open(self, server: HttpServer | CommandServer, seconds: float) -> AsyncIterator[mcp.Client]:
@@ -218,6 +225,21 @@ class MCPTools(Component):
 
 
 _OWN_FIELDS = frozenset(item.name for item in MCPTools.declared_inputs) | {"tools_metadata"}
+
+
+@dataclass(frozen=True, slots=True)
+class _NoRun:
+    """What listing tools needs of a run, for somebody who only wants to know them."""
+
+    tool_servers: ToolServerAccess
+    depth: int = 1
+
+
+async def list_tools(config: Mapping[str, Any], name: str, access: ToolServerAccess) -> list[Tool]:
+    """The tools of a server outside of any run. Raises what a node would: ComponentError, AddressRefused."""
+    vertex = VertexInfo(id=name, type=MCPTools.type, display_name=name)
+    asking = cast(RunContext, _NoRun(access))
+    return await MCPTools(vertex=vertex, inputs={"mcp_server": {"name": name, "config": dict(config)}}, context=asking).tools()
 
 
 async def _listed(client: mcp.Client) -> list[mcp_types.Tool]:

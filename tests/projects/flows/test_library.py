@@ -1,5 +1,6 @@
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -41,6 +42,15 @@ async def test_a_new_flow_goes_to_a_default_project_that_is_made_on_the_way(here
         (flow.id, "created", flow.project_id),
         (other.id, "created", flow.project_id),
     ]
+
+
+async def test_a_list_without_documents_says_the_same_of_each_flow_as_the_one_with_them(here: Surroundings) -> None:
+    draft = FlowDraft(name="Echo", document=EMPTY, description="Says it", endpoint_name="echo", is_component=True, is_tool=True, tags=["a"])
+    await here.library.create(here.ada, replace(draft, icon="bot", gradient="2", tool_name="say", tool_description="Says", access="PUBLIC"))
+    await here.library.create(here.ada, FlowDraft(name="Second", icon_background="#00ff00", is_locked=True, flow_type="agent"))
+    whole = await here.library.list_flows(here.ada)
+    assert len(whole) == 2
+    assert await here.library.list_flows(here.ada, with_documents=False) == [replace(flow, document=None) for flow in whole]
 
 
 async def test_a_taken_name_gets_the_next_number(here: Surroundings) -> None:

@@ -46,12 +46,14 @@ async def until_in(services: ProjectServices, caller: Caller, run_id: str, verte
 
 async def test_runs_beyond_the_places_wait_for_their_turn(tmp_path: Path) -> None:
     async with open_test_services(tmp_path, background_runs=1) as (services, caller):
-        flow_id = await has(services, caller, steps(0.01))
-        ids = [await services.invocations.start(caller, flow_id, Invocation(input_value=str(n))) for n in range(4)]
-        assert [(await services.runs.get(caller, id)).state for id in ids] == ["running", "queued", "queued", "queued"]
+        long_one = await services.invocations.start(caller, await has(services, caller, steps(600)), Invocation())
+        quick = await has(services, caller, steps(0), name="quick")
+        ids = [await services.invocations.start(caller, quick, Invocation(input_value=str(n))) for n in range(3)]
+        assert [(await services.runs.get(caller, id)).state for id in (long_one, *ids)] == ["running", "queued", "queued", "queued"]
+        await services.invocations.cancel(caller, long_one)
         await services.invocations.wait_until_idle()
         runs = [await services.runs.get(caller, id) for id in ids]
-        assert [run.state for run in runs] == ["completed"] * 4
+        assert [run.state for run in runs] == ["completed"] * 3
         assert [run.started_at for run in runs] == sorted(run.started_at for run in runs if run.started_at is not None)
 
 
