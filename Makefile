@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Arguments of `headwater serve`, for example: make serve SERVE="--port 7900 --data-dir /tmp/headwater"
 SERVE ?=
 # Arguments of pytest, for example: make test TESTS="tests/mcp_server -x"
-TESTS ?= -n 2 --dist loadfile
+TESTS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 RUNTIME := .venv/.runtime-installed
@@ -17,8 +17,9 @@ setup: $(DEVELOPMENT)
 serve: $(RUNTIME)
 	@exec $(BIN)/headwater serve $(SERVE)
 
+# The tests start many processes; each would compile everything anew where the environment forbids to keep what was compiled.
 test: $(DEVELOPMENT)
-	$(BIN)/python -m pytest $(TESTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(TESTS)
 
 check: $(DEVELOPMENT)
 	$(BIN)/ruff check .
@@ -42,9 +43,9 @@ witness: $(DEVELOPMENT)
 conformance: $(DEVELOPMENT)
 	@$(BIN)/python -m tests.conformance
 
-# Kills, starves and floods real servers, for a quarter of an hour; CHAOS=short is CI's form of it.
+# Kills, starves and floods real servers, for some minutes; CHAOS=short is CI's form of it.
 chaos: $(DEVELOPMENT)
-	CHAOS=$(CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -x
+	PYTHONDONTWRITEBYTECODE= CHAOS=$(CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -x --durations=10
 
 lock: $(DEVELOPMENT)
 	$(BIN)/uv --version >/dev/null 2>&1 || $(INSTALL) uv

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -19,6 +18,9 @@ from projects.access.rate_counter import RateCounter
 from projects.errors import CredentialsMissing, InvalidApiKey, InvalidToken, NotFound
 from projects.lifecycle import Project
 from projects.services import ProjectServices
+
+MODERN_REVISIONS = frozenset(("2026-07-28",))
+"""The protocol's revisions without sessions: the SDK's list, which is not loaded yet when the first requests are let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Admission:
 def _conversation(scope: Scope) -> str:
     """The MCP session that a request belongs to, whose id only who opened it knows; empty where the protocol has none."""
     headers = {name: value for name, value in scope["headers"] if name in (b"mcp-session-id", b"mcp-protocol-version")}
-    if headers.get(b"mcp-protocol-version", b"").decode("latin-1").strip() in MODERN_PROTOCOL_VERSIONS:
+    if headers.get(b"mcp-protocol-version", b"").decode("latin-1").strip() in MODERN_REVISIONS:
         return ""
     session: str = headers.get(b"mcp-session-id", b"").decode("latin-1").strip()
     if session:

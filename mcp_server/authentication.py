@@ -9,7 +9,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import HTTPConnection, cookie_parser
 from starlette.types import Scope
@@ -101,6 +101,23 @@ async def authenticate(request: HTTPConnection, services: ProjectServices, polic
     raise CredentialsMissing()
 
 
+async def authenticate_socket(connection: HTTPConnection, services: ProjectServices, policy: AccessPolicy) -> Caller:
+    """Who opens a WebSocket: by the rule for requests, with the names beside that clients of voice have for their credentials.
+
+    Browsers send the headers of a handshake themselves and let their pages set none, so a key or a session token (`token`) may stand in
+    the query, and no page of another origin may open a socket, whatever it presents. Raises what `authenticate` raises.
+    """
+    scope = connection.scope
+    refuse_foreign_origin(scope, policy)
+    headers = [(API_KEY_NAME.encode() if name in (b"api_key", b"api-key") else name, value) for name, value in scope["headers"]]
+    query = [(API_KEY_NAME if name == "api_key" else name, value) for name, value in _pairs(scope["query_string"])]
+    token = next((value.strip() for name, value in query if name == "token" and value.strip()), "")
+    if token and not any(name == b"authorization" for name, _ in headers):
+        headers.append((b"authorization", b"Bearer " + token.encode("latin-1", "replace")))
+    text = urlencode(query, encoding="latin-1", errors="replace")
+    return await authenticate(HTTPConnection({**scope, "headers": headers, "query_string": text.encode()}), services, policy)
+
+
 def refuse_other_sites(scope: Scope, policy: AccessPolicy) -> None:
     """Raise NotPermitted when a page of another origin made the browser send this request."""
     if (origin := _header(scope, b"origin")) is not None:
@@ -111,12 +128,12 @@ def refuse_other_sites(scope: Scope, policy: AccessPolicy) -> None:
 
 
 def refuse_foreign_origin(scope: Scope, policy: AccessPolicy) -> None:
-    """Raise NotPermitted when a browser page that this server does not know speaks MCP to it, whatever credential it holds."""
+    """Raise NotPermitted when a page that this server does not know speaks MCP or opens a WebSocket, whatever credential it holds."""
     if (origin := _header(scope, b"origin")) is None or is_own_origin(scope, origin, policy):
         return
     if policy.trust_loopback_origins and (parsed := parse_origin(origin)) is not None and is_loopback(parsed.host):
         return
-    raise NotPermitted("This origin may not use the MCP server: add it to the trusted origins.")
+    raise NotPermitted("This origin may not use the server: add it to the trusted origins.")
 
 
 def is_own_origin(scope: Scope, origin: str, policy: AccessPolicy) -> bool:
@@ -159,10 +176,14 @@ def peer(scope: Scope) -> str:
 
 
 def _query_key(query: bytes) -> str:
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    for name, value in _pairs(query):
         if name == API_KEY_NAME and value.strip():
             return value.strip()
     return ""
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

@@ -55,6 +55,10 @@ class BoundedHttp(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        if not self._is_refused:
+            super().handle_websocket_upgrade()
+
     def on_body(self, body: bytes) -> None:
         if not self._is_refused:
             super().on_body(body)

@@ -21,6 +21,7 @@ from mcp_server.settings_problem import SettingsProblem
 from projects.errors import HeadwaterError
 
 if TYPE_CHECKING:
+    from mcp_server.first_start import FirstStart
     from mcp_server.settings import Settings
     from projects.access.accounts import User
     from projects.access.caller import Caller
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder of the database, keys and files.")
 _env_file = click.option("--env-file", type=click.Path(path_type=Path), help="File of settings, NAME=value a line.")
+_url = click.option("--url", "base_url", help="The server's address, when it is not that of the settings.")
 _user = click.option("--user", "username", help="On whose behalf; default: the first superuser.")
 
 
@@ -86,7 +88,10 @@ def serve(host: str | None, port: int | None, workers: int | None, data_dir: Pat
 @commands.command()
 @_options
 def worker(data_dir: Path | None, env_file: Path | None) -> None:
-    """Run flows in the background for the servers on the same database and data folder; HEADWATER_BACKGROUND_RUNS at once."""
+    """Run flows in the background, beside servers.
+
+    It shares their database and data folder, and runs HEADWATER_BACKGROUND_RUNS at once.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     gc.disable()
     from mcp_server import working  # brings the components
@@ -99,10 +104,13 @@ def worker(data_dir: Path | None, env_file: Path | None) -> None:
 @_user
 @_options
 def stdio(project: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
-    """Serve one project's tools on standard input and output, for clients that start their servers."""
+    """Serve one project's tools on standard input and output.
+
+    For clients that start their servers.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
-    from mcp_server.long_calls import CallLimits  # brings the MCP SDK, as the next one does
-    from mcp_server.transports import serve_stdio
+    from mcp_server.call_limits import CallLimits
+    from mcp_server.transports import serve_stdio  # brings the MCP SDK
 
     limits = CallLimits(settings.task_after_seconds, settings.answer_after_seconds, settings.heartbeat_seconds, settings.question_seconds)
 
@@ -124,9 +132,9 @@ def stdio(project: str, username: str | None, data_dir: Path | None, env_file: P
     help="Seconds to wait for an absent server.",
 )
 def connect(url: str, patience_seconds: float) -> None:
-    """Connect standard input and output to a project's address, for clients that only start programs.
+    """Connect standard input and output to a project's address.
 
-    The key is taken from the environment, as HEADWATER_API_KEY.
+    For clients that only start programs. The key is taken from the environment, as HEADWATER_API_KEY.
     """
     from mcp_server.commands.connect import connect as run  # HTTP and nothing of the server
 
@@ -140,7 +148,7 @@ def _client_options(command: Callable[..., T]) -> Callable[..., T]:
         click.option("--scope", type=click.Choice(["user", "project"]), default="user", show_default=True, help="Whose file."),
         click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="The project's folder; default: this one."),
         click.option("--transport", type=click.Choice(["http", "sse", "stdio"]), help="Default: what suits the client best."),
-        click.option("--url", "base_url", help="The server's address, when it is not that of the settings."),
+        _url,
     ):
         command = option(command)
     return command
@@ -172,7 +180,9 @@ def install(
     data_dir: Path | None,
     env_file: Path | None,
 ) -> None:
-    """Connect MCP clients on this machine to a project, each with a key of its own, and try whether it works.
+    """Connect MCP clients on this machine to a project.
+
+    Each gets a key of its own, and a call tries whether it works.
 
     CLIENTS are names such as claude-code, cursor or vs-code; --list shows them all.
     """
@@ -180,13 +190,14 @@ def install(
         raise click.UsageError("Name a client, for example claude-code, cursor or vs-code; --list shows them all.")
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server.commands import install as installing
+    from mcp_server.own_command import OwnCommand
 
     chosen = installing.clients_named(clients)
     options = installing.options_of(scope, folder, transport, replace=replace, is_dry_run=is_dry_run, revoke=revoke)
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
         project_id = await _project_id(services, caller, project) if project else (await services.projects.default_project(caller)).id
-        installer = await installing.Installer.of(services, caller, project_id, base_url or settings.base_url)
+        installer = await installing.Installer.of(services, caller, project_id, base_url or settings.base_url, OwnCommand.of(settings))
         if is_list:
             await installer.show_list(options)
         else:
@@ -211,16 +222,20 @@ def config(
     data_dir: Path | None,
     env_file: Path | None,
 ) -> None:
-    """Print what connects a client by hand: a block to paste, with words where the key belongs."""
+    """Print what connects a client by hand: a block to paste.
+
+    Words stand where the key belongs.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server.commands import install as installing
+    from mcp_server.own_command import OwnCommand
 
     (chosen,) = installing.clients_named([client])
     options = installing.options_of(scope, folder, transport)
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
         project_id = await _project_id(services, caller, project) if project else (await services.projects.default_project(caller)).id
-        installer = await installing.Installer.of(services, caller, project_id, base_url or settings.base_url)
+        installer = await installing.Installer.of(services, caller, project_id, base_url or settings.base_url, OwnCommand.of(settings))
         installer.show_block(chosen, options)
 
     _with_services(settings, username, work)
@@ -232,7 +247,10 @@ def config(
 @_user
 @_options
 def import_(file: Path, project: str | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
-    """Import an exported flow (or a file of several) and say what of it can run here."""
+    """Import an exported flow (or a file of several).
+
+    Says of each node whether it can run here.
+    """
     documents = _read_export(file)
     settings = _settings({"data_dir": data_dir}, env_file)
 
@@ -246,16 +264,18 @@ def import_(file: Path, project: str | None, username: str | None, data_dir: Pat
 
 
 @commands.command()
+@_url
 @_user
 @_options
-def projects(username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+def projects(base_url: str | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
     """List the projects with their MCP addresses."""
     settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands import shown
     from mcp_server.first_start import mcp_address
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
         for project in await services.projects.list_projects(caller):
-            click.echo(f"{project.name}\n  {mcp_address(settings.base_url, project.id)}")
+            click.echo(f"{shown.visible(project.name)}\n  {mcp_address(base_url or settings.base_url, project.id)}")
 
     _with_services(settings, username, work)
 
@@ -266,7 +286,10 @@ def projects(username: str | None, data_dir: Path | None, env_file: Path | None)
 @_user
 @_options
 def lint(project: str, as_json: bool, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
-    """Say what MCP clients may stumble over in a project's tools; exit code 1 when something has to be mended."""
+    """Say what MCP clients may stumble over in a project's tools.
+
+    The exit code is 1 when something has to be mended.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server.commands.lint import report
 
@@ -280,32 +303,45 @@ def lint(project: str, as_json: bool, username: str | None, data_dir: Path | Non
 @commands.command()
 @click.argument("project")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File or folder to write to; default: this folder.")
+@_url
 @_user
 @_options
-def bundle(project: str, output: Path | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
-    """Write a project as an .mcpb file, which Claude Desktop installs by a double click; it asks for the key then."""
+def bundle(
+    project: str, output: Path | None, base_url: str | None, username: str | None, data_dir: Path | None, env_file: Path | None
+) -> None:
+    """Write a project as an .mcpb file for Claude Desktop.
+
+    A double click installs it, and Claude Desktop asks for the key.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server.commands.artefacts import write_bundle
+    from mcp_server.own_command import OwnCommand
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
         project_id = await _project_id(services, caller, project)
-        await write_bundle(services, caller, project_id, base_url=settings.base_url, version=version("headwater"), output=output)
+        address = base_url or settings.base_url
+        own = OwnCommand.of(settings)
+        await write_bundle(services, caller, project_id, base_url=address, version=version("headwater"), output=output, own=own)
 
     _with_services(settings, username, work)
 
 
 @commands.command()
 @click.argument("project")
+@_url
 @_user
 @_options
-def manifest(project: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
-    """Print a project as a server.json, for MCP registries and clients that install from one."""
+def manifest(project: str, base_url: str | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Print a project as a server.json.
+
+    MCP registries take it, and clients that install from one.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server.commands.artefacts import print_manifest
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
         project_id = await _project_id(services, caller, project)
-        await print_manifest(services, caller, project_id, base_url=settings.base_url, version=version("headwater"))
+        await print_manifest(services, caller, project_id, base_url=base_url or settings.base_url, version=version("headwater"))
 
     _with_services(settings, username, work)
 
@@ -313,7 +349,10 @@ def manifest(project: str, username: str | None, data_dir: Path | None, env_file
 @commands.command()
 @_options
 def migrate(data_dir: Path | None, env_file: Path | None) -> None:
-    """Bring the database to the newest shape, as every start does by itself."""
+    """Bring the database to the newest shape.
+
+    Every start does so by itself.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server import wiring
 
@@ -326,7 +365,10 @@ def migrate(data_dir: Path | None, env_file: Path | None) -> None:
 @_options
 @click.pass_context
 def models(context: click.Context, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
-    """Say which models flows can use, and which one nodes get that name none."""
+    """Say which models flows can use.
+
+    The first is the one that nodes get that name none.
+    """
     if context.invoked_subcommand is not None:
         return
     settings = _settings({"data_dir": data_dir}, env_file)
@@ -339,7 +381,9 @@ def models(context: click.Context, username: str | None, data_dir: Path | None, 
             for number, way in enumerate(ways):
                 click.echo(f"  {way}{'  <- the default' if number == 0 else ''}")
             if not ways:
-                click.echo("  none. To get one: " + ("; ".join(ways_to_get_one(embeddings=embeddings))) + ".")
+                click.echo("  none. Any one of these helps:")
+                for help in ways_to_get_one(embeddings=embeddings):
+                    click.echo(f"  - {help}")
 
     from projects.models.choice import ways_to_get_one
 
@@ -350,7 +394,10 @@ def models(context: click.Context, username: str | None, data_dir: Path | None, 
 @click.argument("name", type=click.Choice(["smollm2"]))
 @_options
 def add_model(name: str, data_dir: Path | None, env_file: Path | None) -> None:
-    """Fetch a small model that runs on this machine's processor, without a key and without a network."""
+    """Fetch a small model that runs on this machine's processor.
+
+    It needs no key, and no network once it is here.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server.wiring import model_settings
     from projects.models import local
@@ -393,12 +440,14 @@ def create_key(name: str, days: int | None, username: str | None, data_dir: Path
 def list_keys(username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
     """List the API keys; the keys themselves are not kept."""
     settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands import shown
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
         for each in await services.api_keys.list_keys(caller):
             used = f"used {each.total_uses} times" if each.total_uses else "never used"
             until = f", expires {each.expires_at:%Y-%m-%d %H:%M} UTC" if each.expires_at else ""
-            click.echo(f"{each.id}  {each.prefix}...  {each.name or '(no name)'}  made {each.created_at:%Y-%m-%d}, {used}{until}")
+            name = shown.visible(each.name or "(no name)")
+            click.echo(f"{each.id}  {each.prefix}...  {name}  made {each.created_at:%Y-%m-%d}, {used}{until}")
 
     _with_services(settings, username, work)
 
@@ -408,7 +457,10 @@ def list_keys(username: str | None, data_dir: Path | None, env_file: Path | None
 @_user
 @_options
 def revoke_key(key_id: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
-    """Revoke the API key of this id; it is refused from the next request on."""
+    """Revoke the API key of this id.
+
+    It is refused from the next request on.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
 
     async def work(services: "ProjectServices", caller: "Caller") -> None:
@@ -421,7 +473,10 @@ def revoke_key(key_id: str, username: str | None, data_dir: Path | None, env_fil
 @key.command("rotate-secret")
 @_options
 def rotate_secret(data_dir: Path | None, env_file: Path | None) -> None:
-    """Replace the key that signs logins and encrypts stored secrets. API keys stay good; everybody logs in anew."""
+    """Replace the key that signs logins and encrypts secrets.
+
+    API keys stay good; everybody logs in anew.
+    """
     settings = _settings({"data_dir": data_dir}, env_file)
     from mcp_server import wiring
 
@@ -429,6 +484,84 @@ def rotate_secret(data_dir: Path | None, env_file: Path | None) -> None:
     click.echo(f"Encrypted {count} {'value' if count == 1 else 'values'} under the new secret key; every login has ended.")
     if settings.older_secret_keys:
         click.echo("HEADWATER_OLDER_SECRET_KEYS can be taken out now.")
+
+
+@commands.group()
+def code() -> None:
+    """List, read and trust the code that flows bring.
+
+    Trust counts where HEADWATER_CUSTOM_CODE is trusted.
+    """
+
+
+@code.command("list")
+@_user
+@_options
+def list_code(username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """List the code that no built-in component replaces.
+
+    Everybody's flows are looked through; each text is named by its hash.
+    """
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands.code import print_texts
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        print_texts(await services.code_trust.list_texts(caller))
+
+    _with_services(settings, username, work)
+
+
+@code.command("show")
+@click.argument("hash")
+@_user
+@_options
+def show_code(hash: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Print the code of this hash, to be read before it is trusted."""
+    settings = _settings({"data_dir": data_dir}, env_file)
+    from mcp_server.commands.code import print_text
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        print_text(await services.code_trust.get(caller, hash))
+
+    _with_services(settings, username, work)
+
+
+@code.command("trust")
+@click.argument("hash")
+@_user
+@_options
+def trust_code(hash: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Let the code of this hash run inside the server.
+
+    It has all the server's rights then. A changed text has another hash.
+    """
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        text = await services.code_trust.trust(caller, hash)
+        click.echo(f"Trusted {text.hash}.")
+        if settings.custom_code != "trusted":
+            click.echo(f"It has no effect while HEADWATER_CUSTOM_CODE is {settings.custom_code}.")
+
+    _with_services(settings, username, work)
+
+
+@code.command("revoke")
+@click.argument("hash")
+@_user
+@_options
+def revoke_code(hash: str, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+    """Trust the code of this hash no longer.
+
+    Runs that begin from now on are refused.
+    """
+    settings = _settings({"data_dir": data_dir}, env_file)
+
+    async def work(services: "ProjectServices", caller: "Caller") -> None:
+        await services.code_trust.revoke(caller, hash)
+        click.echo(f"Revoked {hash}.")
+
+    _with_services(settings, username, work)
 
 
 @commands.group()
@@ -538,9 +671,13 @@ def _with_services(settings: "Settings", username: str | None, work: Callable[["
 
 @asynccontextmanager
 async def _opened(settings: "Settings") -> AsyncIterator["ProjectServices"]:
+    from mcp_server.first_start import made_without_serving
     from mcp_server.wiring import open_services  # brings SQLAlchemy and the components
 
-    async with open_services(settings, takes_runs=False) as services:
+    def tell(first: "FirstStart") -> None:
+        click.echo(f"headwater: {made_without_serving(settings, first)}", err=True)
+
+    async with open_services(settings, on_first_start=tell, with_first_key=False, takes_runs=False) as services:
         yield services
 
 
@@ -581,6 +718,8 @@ def _read_export(file: Path) -> list[Mapping[str, Any]]:
 
 
 def _show_report(report: "ImportReport") -> None:
+    from mcp_server.commands.shown import visible
+
     counts: dict[str, int] = {}
     for node in report.nodes:
         counts[node.status.value] = counts.get(node.status.value, 0) + 1
@@ -589,10 +728,10 @@ def _show_report(report: "ImportReport") -> None:
     click.echo(f"  {len(report.edges)} edges: {len(report.edges) - len(dropped)} kept, {len(dropped)} dropped")
     for node in report.nodes:
         if node.reason or node.hint:
-            click.echo(f"  {node.status.value:<12}{node.id}: {' '.join(filter(None, (node.reason, node.hint)))}")
+            click.echo(visible(f"  {node.status.value:<12}{node.id}: {' '.join(filter(None, (node.reason, node.hint)))}"))
     for edge in dropped:
-        click.echo(f"  {'dropped':<12}edge {edge.source} -> {edge.target}: {edge.reason or ''}")
+        click.echo(visible(f"  {'dropped':<12}edge {edge.source} -> {edge.target}: {edge.reason or ''}"))
     for problem in report.problems:
-        click.echo(f"  {problem.kind.value:<17}{problem.node + ': ' if problem.node else ''}{problem.message}")
+        click.echo(visible(f"  {problem.kind.value:<17}{problem.node + ': ' if problem.node else ''}{problem.message}"))
     if not report.missing:
         click.echo("  Every node of it can run here, with what is missing above." if report.lacking else "  Everything in it can run here.")

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from mcp_server.errors import printable
+from projects.engine.questions import Answer, Question
 from projects.errors import InvalidInput
-from projects.runs.questions import Answer, Question
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mcp_server.own_command import OwnCommand
 from mcp_server.settings import Settings
 from projects import starter_flows
 from projects.access.caller import Caller, Credential
@@ -63,21 +64,34 @@ async def model_line(services: ProjectServices, settings: Settings) -> str:
     except HeadwaterError as error:
         return error.message
     if not ways:
-        return "Nodes that name no model have none here: headwater models tells how to get one."
+        return f"Nodes that name no model have none here. How to get one: {OwnCommand.of(settings).line('models')}"
     return f"Nodes that name no model use {ways[0]}."
+
+
+def made_without_serving(settings: Settings, first: FirstStart) -> str:
+    """For a command that came before the first `headwater serve`, or to another folder than was meant. No secrets: clients log it."""
+    made = f"the database was new (data folder {settings.data_dir}); it has the user {first.username} now."
+    if first.password is None:
+        return made
+    return f"{made} To give them a password: {OwnCommand.of(settings).line(f'user set-password {first.username}')}"
 
 
 def mcp_address(base_url: str, project_id: str) -> str:
     return f"{base_url}/api/v1/mcp/project/{project_id}/streamable"
 
 
-def welcome(first: FirstStart, base_url: str) -> str:
+def told_at_start(settings: Settings, first: FirstStart | None) -> str:
+    """`first` when this start was the first one."""
+    own = OwnCommand.of(settings)
+    return greeting(settings.base_url, own) if first is None else welcome(first, settings.base_url, own)
+
+
+def welcome(first: FirstStart, base_url: str, own: OwnCommand) -> str:
     """Everything a newcomer needs, once. Plain ASCII: it may land in any terminal or log."""
     address = mcp_address(base_url, first.project_id)
     key = first.api_key or "YOUR-KEY"
     password = first.password if first.password is not None else "(the one in HEADWATER_SUPERUSER_PASSWORD)"
     entry = json.dumps({"mcpServers": {"headwater": {"url": address, "headers": {"x-api-key": key}}}}, indent=2)
-    code = json.dumps({"servers": {"headwater": {"type": "http", "url": address, "headers": {"x-api-key": key}}}})
     return f"""
 Headwater runs at {base_url}
 
@@ -89,18 +103,22 @@ Headwater runs at {base_url}
 
 These secrets are shown this once. Keep them.
 
-Connect a client:
+Connect a client on this machine; it gets a key of its own:
 
-  Claude Code
-    claude mcp add --transport http headwater {address} --header "x-api-key: {key}"
+  {own.line("install claude-code", with_address=True)}
+  {own.line("install cursor", with_address=True)}
+  {own.line("install vs-code", with_address=True)}
 
-  Cursor, in ~/.cursor/mcp.json
+All clients, and which of them are here:
+
+  {own.line("install --list", with_address=True)}
+
+What to tell a client by hand is said at {base_url}/connect. Most take this:
+
 {_indented(entry)}
 
-  VS Code, in .vscode/mcp.json
-    {code}
+Or call a tool with curl:
 
-  curl
 {_indented(curl_call(address, key))}
 
 Stop with Ctrl+C.
@@ -119,11 +137,12 @@ def curl_call(address: str, key: str) -> str:
   -d '{body}'"""
 
 
-def greeting(base_url: str) -> str:
+def greeting(base_url: str, own: OwnCommand) -> str:
     """What later starts print: no secrets."""
     return f"""Headwater runs at {base_url}
 MCP address of all your flows: {base_url}/api/v1/mcp/streamable
-A new API key: headwater key create. One address for each project: headwater projects.
+A new API key: {own.line("key create")}
+The address of each project: {own.line("projects", with_address=True)}
 """
 
 

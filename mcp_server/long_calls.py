@@ -17,17 +17,18 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 
 from mcp_server import elicitation, results
+from mcp_server.call_limits import CallLimits
 from mcp_server.content import answer_of
 from mcp_server.errors import printable, protocol_error
 from mcp_server.progress import Progress
 from mcp_server.sealed_state import CallIdentity, RequestStates
 from mcp_server.visit import Visit, visit_of
 from projects.engine.events import VertexResult, ignore
+from projects.engine.questions import Answer, Question
 from projects.errors import Conflict, HeadwaterError, InvalidInput, NotFound
 from projects.invocation import InvocationResult
 from projects.runs.events import run_topic
 from projects.runs.handle import RunHandle
-from projects.runs.questions import Answer, Question
 from projects.runs.record import RunState
 from projects.runs.service import Run
 from projects.tools import Tool
@@ -42,16 +43,6 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 _GOING_ON = (RunState.QUEUED, RunState.RUNNING)
 
 Context = ServerRequestContext[Any, Request]
-
-
-@dataclass(frozen=True, slots=True)
-class CallLimits:
-    """Seconds, each. 0 of `answer_after` waits for ever, 0 of `heartbeat` gives no sign of life."""
-
-    task_after: float = 5.0
-    answer_after: float = 50.0
-    heartbeat: float = 15.0
-    question: float = 600.0  # how long a person may take to answer on the call's own stream, or a requestState is good
 
 
 @dataclass(slots=True)

@@ -12,18 +12,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.authority import Authority, parse_authority
-from mcp_server.errors import http_response
+from mcp_server.refusals import http_response
 from mcp_server.request_identity import REQUEST_ID_KEY, TRACE_PARENT_KEY, request_id, trace_parent
 from projects.errors import TooLarge
 
 MEBIBYTE = 1024 * 1024
 
 MAX_TRACE_PARENT = 100
+HOST_IS_CHECKED_KEY = "headwater.host_is_checked"
+"""In the scope of a request that another server of ours, which showed that it is one, passed on after this check."""
 
+_FIRST_ANSWERS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _SAFE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 
 
@@ -34,7 +38,7 @@ class RequestIdentity:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         id = b""
@@ -50,7 +54,7 @@ class RequestIdentity:
         scope[REQUEST_ID_KEY] = id.decode()
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _FIRST_ANSWERS:
                 message.setdefault("headers", [])
                 message["headers"] = [*message["headers"], (b"x-request-id", id), (b"x-content-type-options", b"nosniff")]
             await send(message)
@@ -77,7 +81,7 @@ class HostCheck:
         self._known: set[bytes] = set()  # raw header values already found good; bounded by the names above times their ports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan" or scope.get(HOST_IS_CHECKED_KEY):
             await self._app(scope, receive, send)
             return
         hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -110,7 +114,7 @@ class PublicPrefix:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(f"{self._prefix}/"):
+        if scope["type"] in ("http", "websocket") and scope["path"].startswith(f"{self._prefix}/"):
             raw: bytes = scope.get("raw_path") or b""
             scope = {**scope, "path": scope["path"][len(self._prefix) :], "raw_path": raw.removeprefix(self._prefix.encode())}
         await self._app(scope, receive, send)
@@ -214,6 +218,23 @@ def _too_large(limit: int) -> TooLarge:
 
 def _is_multipart(scope: Scope) -> bool:
     return any(name == b"content-type" and value.strip().lower().startswith(b"multipart/form-data") for name, value in scope["headers"])
+
+
+class Compression:
+    """Compresses what is worth it for clients that take it; to an answer of a POST for anybody else it adds nothing."""
+
+    def __init__(self, app: ASGIApp, *, minimum_size: int, excluded: tuple[str, ...]) -> None:
+        self._app = app
+        self._compressing = GZipMiddleware(app, minimum_size=minimum_size, compresslevel=6, exclude_content_types=excluded)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # What is answered to a POST no cache keeps, so nothing needs to be said there of what it varies with.
+        is_plain = scope["type"] != "http" or (scope["method"] == "POST" and not _takes_gzip(scope))
+        await (self._app if is_plain else self._compressing)(scope, receive, send)
+
+
+def _takes_gzip(scope: Scope) -> bool:
+    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
 
 
 _SECRET_QUERY_NAMES = frozenset({"x-api-key", "api_key", "access_token", "refresh_token", "token"})

@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from mcp_server.authentication import AccessPolicy, refuse_foreign_origin
-from mcp_server.errors import OAuthChallenge, http_response
 from mcp_server.issuers import Issuers
+from mcp_server.refusals import OAuthChallenge, http_response
 from projects.access.caller import Caller
 from projects.access.project_access import AuthType, ProjectAccess
 from projects.errors import HeadwaterError

@@ -22,6 +22,7 @@ class Observation:
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "headwater_runs_running": ("Runs that are going on.", lambda: services.invocations.running_count),
             "headwater_builds_running": ("Builds that are going on.", lambda: services.builds.active_count),
+            "headwater_voice_conversations_open": ("Voice conversations that are open.", lambda: services.voice.open_count),
             "headwater_mcp_streams_open": ("MCP streams that are open.", count_streams),
         }
         self.metrics = None if settings.metrics == "off" else Metrics(gauges)

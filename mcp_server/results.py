@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp_server.elicitation import requested_schema
 from mcp_server.errors import printable
-from projects.runs.questions import Question
+from projects.engine.questions import Question
 
 RUN_ID_KEY = "headwater/run-id"
 SESSION_ID_KEY = "headwater/session-id"

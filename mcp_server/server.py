@@ -20,8 +20,9 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_server import completion, prompts, resources, tasks
+from mcp_server.call_limits import CallLimits
 from mcp_server.changes import ListChanges
-from mcp_server.long_calls import TASKS, CallLimits
+from mcp_server.long_calls import TASKS
 from mcp_server.middleware import MAX_TRACE_PARENT
 from mcp_server.request_identity import REQUEST_ID_KEY, TRACE_PARENT_KEY, request_id, trace_parent
 from mcp_server.tools import Context, ToolCalls

@@ -15,13 +15,15 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
-from mcp_server.app import create_app
+from mcp_server import bounded_websocket
+from mcp_server.app import allowed_hosts, create_app
 from mcp_server.bounded_http import BoundedHttp
-from mcp_server.first_start import FirstStart, greeting, model_line, welcome
+from mcp_server.first_start import FirstStart, model_line, told_at_start
+from mcp_server.mcp_face import McpFace
+from mcp_server.peers import Peers, Proofs
 from mcp_server.relay import Neighbours, Relay
 from mcp_server.settings import Settings, SettingsProblem
-from mcp_server.transports import McpTransports
-from mcp_server.wiring import open_services
+from mcp_server.wiring import open_services, secret_keys_of
 from projects.services import ProjectServices
 
 if TYPE_CHECKING:
@@ -77,12 +79,14 @@ async def _serve(settings: Settings, listener: socket.socket, member: "Member | 
     try:
         async with open_services(settings, on_first_start=first.append) as services:
             app = create_app(services, settings)
-            relay = None if member is None else relay_of(app, services, member.neighbours)
+            relay = None
+            if member is not None or settings.peers:
+                relay = relay_of(app, services, settings, Neighbours() if member is None else member.neighbours)
             config = uvicorn.Config(
                 app if relay is None else relay,
                 loop="none",
                 http=BoundedHttp,
-                ws="none",
+                **bounded_websocket.OPTIONS,
                 lifespan="on",
                 log_config=None,
                 access_log=settings.access_log,
@@ -97,22 +101,29 @@ async def _serve(settings: Settings, listener: socket.socket, member: "Member | 
             def tell() -> None:
                 if member is not None:
                     return
-                click.echo(welcome(first[0], settings.base_url) if first else greeting(settings.base_url), nl=False)
+                click.echo(told_at_start(settings, first[0] if first else None), nl=False)
                 sys.stdout.flush()
                 first.clear()
                 # Looking for models takes a moment, and those who wait for this server need not wait for that.
                 told.append(asyncio.create_task(tell_model(), name="which model"))
 
             async def tell_model() -> None:
+                await app.state.mcp_face.opened()  # what both import, the loop would otherwise wait for
                 click.echo(await model_line(services, settings))
                 sys.stdout.flush()
 
             async def drain() -> None:
                 await services.invocations.drain(settings.drain_seconds)
 
-            server = _Server(config, tell, app.state.close_streams, drain)
+            def close_streams() -> None:
+                app.state.close_streams()
+                if relay is not None:
+                    relay.close_streams()
+
+            server = _Server(config, tell, app.state.mcp_face.opened, close_streams, drain)
             try:
                 await server.serve(sockets=[listener] if member is None else [listener, member.own])
+                server.require_complete()
             finally:
                 if relay is not None:
                     await relay.close()
@@ -124,9 +135,12 @@ async def _serve(settings: Settings, listener: socket.socket, member: "Member | 
             raise
 
 
-def relay_of(app: Starlette, services: ProjectServices, neighbours: Neighbours) -> Relay:
-    transports: McpTransports = app.state.transports
-    return Relay(app, neighbours, {"session": transports.has_session, "sse": transports.has_stream, "build": services.builds.has_job})
+def relay_of(app: Starlette, services: ProjectServices, settings: Settings, neighbours: Neighbours) -> Relay:
+    face: McpFace = app.state.mcp_face
+    peers = None
+    if settings.peers:
+        peers = Peers(settings.peers, Proofs(secret_keys_of(settings), neighbours.nonces), allowed_hosts(settings))
+    return Relay(app, neighbours, {"session": face.has_session, "sse": face.has_stream, "build": services.builds.has_job}, peers)
 
 
 class _Server(uvicorn.Server):
@@ -136,11 +150,15 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         on_started: Callable[[], None],
+        complete: Callable[[], Awaitable[object]],
         on_stopping: Callable[[], None],
         drain: Callable[[], Awaitable[None]],
     ) -> None:
+        """`complete` returns when what is still loaded after the start is there; what it raises ends the server."""
         super().__init__(config)
         self._on_started = on_started
+        self._complete = complete
+        self._completing: asyncio.Task[None] | None = None
         self._on_stopping = on_stopping
         self._drain = drain
 
@@ -151,10 +169,23 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            gc.freeze()
-            gc.set_threshold(YOUNG_OBJECTS, 20, 50)
-            gc.enable()
             self._on_started()
+            self._completing = asyncio.create_task(self._until_complete(), name="completing the start")
+
+    async def _until_complete(self) -> None:
+        try:
+            await self._complete()
+        except BaseException:
+            self.should_exit = True
+            raise
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, 20, 50)
+        gc.enable()
+
+    def require_complete(self) -> None:
+        """After the end: raise what kept the start from being completed."""
+        if self._completing is not None and self._completing.done():
+            self._completing.result()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stopping()

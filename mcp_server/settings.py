@@ -17,8 +17,9 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, AliasGenerator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mcp_server.authority import is_loopback
+from mcp_server.authority import is_loopback, parse_authority
 from mcp_server.settings_problem import SettingsProblem as SettingsProblem
+from projects.custom_code.policy import CustomCode
 from projects.models.providers import KEY_NAMES
 from projects.outgoing.addresses import AllowedAddresses
 
@@ -84,7 +85,7 @@ _KEPT: Mapping[str, frozenset[str]] = {
 }
 
 
-def _default_data_dir() -> Path:
+def default_data_dir() -> Path:
     """Where this platform keeps a program's data for one person."""
     if sys.platform == "win32":
         return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "headwater"
@@ -127,17 +128,23 @@ class Settings(BaseSettings):
         alias_generator=AliasGenerator(validation_alias=_aliases), populate_by_name=True, case_sensitive=True, extra="ignore", frozen=True
     )
     _environment: dict[str, str] = PrivateAttr(default_factory=dict)
+    _read_from: Path | None = PrivateAttr(None)
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback makes the server reachable by others.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one. When it is in use the start stops.")
     workers: int = Field(1, ge=1, description="Number of processes that serve; more than 1 need PostgreSQL.")
+    peers: Names = Field(
+        [],
+        description="Addresses, with commas between, of the other servers on the same PostgreSQL database and secret key, for example "
+        "http://10.0.0.2:7860; builds and older MCP sessions are reached through any of them.",
+    )
     public_url: Annotated[str | None, Maybe] = Field(
         None, description="Address by which others reach this server, for example https://tools.example.org; default: from host and port."
     )
     allowed_hosts: Names = Field([], description="Further names, with commas between, that requests may carry in their Host header.")
     cors_origins: Names = Field([], description="Web origins, with commas between, whose pages may call this server from a browser.")
     data_dir: Path = Field(
-        default_factory=_default_data_dir,
+        default_factory=default_data_dir,
         description="Folder of the database, secret key and files; default: the user's data folder, ~/.local/share/headwater on Linux.",
     )
     database_url: Annotated[str | None, Maybe] = Field(
@@ -231,6 +238,31 @@ class Settings(BaseSettings):
     openai_base_url: Annotated[str | None, Maybe] = Field(
         None, description="Address of a server that speaks OpenAI's API and takes the place of OpenAI; OPENAI_BASE_URL is read too."
     )
+    voice_realtime_url: Annotated[str | None, Maybe] = Field(
+        None,
+        description="WebSocket address of the realtime model that voice conversations speak with; default: OpenAI's, or /realtime beside "
+        "the address of its replacement.",
+    )
+    voice_realtime_protocol: Literal["ga", "beta"] = Field(
+        "ga", description="What that server speaks: ga, as OpenAI does, or beta, as OpenAI once did and some compatible servers still do."
+    )
+    voice_realtime_model: Annotated[str | None, Maybe] = Field(
+        None, description="The model that talks; default: gpt-realtime-2.1-mini, with beta gpt-4o-mini-realtime-preview."
+    )
+    voice_transcription_model: Annotated[str | None, Maybe] = Field(
+        None,
+        description="The model that writes down what people say; default: gpt-transcribe, with beta whisper-1 beside a model that talks, "
+        "else gpt-4o-transcribe.",
+    )
+    elevenlabs_url: str = Field("https://api.elevenlabs.io", description="Address of ElevenLabs, which can speak in voice conversations.")
+    max_voice_conversations: int = Field(32, ge=0, description="Voice conversations at once in one process; 0: there is no voice.")
+    voice_idle_seconds: float = Field(
+        300, gt=0, description="Seconds without a word from either side after which a voice conversation ends."
+    )
+    voice_slow_seconds: float = Field(
+        15, gt=0, description="Seconds that the client of a voice conversation may take to read one message; then it is closed."
+    )
+    max_voice_seconds: float = Field(3600, gt=0, description="Seconds that one voice conversation may last.")
     ollama_base_url: Annotated[str | None, Maybe] = Field(
         "http://127.0.0.1:11434", description="Address of Ollama; empty: it is not looked for."
     )
@@ -246,6 +278,15 @@ class Settings(BaseSettings):
         [],
         description="Whole command lines, with semicolons between, of MCP servers that flows may start; by default none.",
     )
+    custom_code: CustomCode = Field(
+        CustomCode.OFF,
+        description="Whether components that flows bring as code run: off; sandboxed, in processes under bubblewrap; or trusted, in this "
+        "process, each text after somebody trusted it.",
+    )
+    custom_code_seconds: float = Field(
+        60, gt=0, description="Seconds that one sandboxed component may take; what it waits for of the server does not count."
+    )
+    custom_code_megabytes: int = Field(1024, ge=256, description="Megabytes of memory that the sandbox of one run may use.")
     run_deprecated_routes: bool = Field(
         False, description="Let the old addresses /process and /predict run flows, and /task show a run; otherwise all three are 400."
     )
@@ -293,6 +334,15 @@ class Settings(BaseSettings):
                 "workers: more than 1 process needs PostgreSQL, by which they tell each other what happens; SQLite has no such way and "
                 "one writer. Set HEADWATER_DATABASE_URL to a postgresql:// address, or HEADWATER_WORKERS to 1"
             )
+        if self.peers and not self.resolved_database_url.startswith("postgres"):
+            raise ValueError(
+                "peers: several servers need one PostgreSQL database, and a SQLite file has one server. Set HEADWATER_DATABASE_URL to a "
+                "postgresql:// address, or leave HEADWATER_PEERS out"
+            )
+        for peer in self.peers:
+            parts = urlsplit(peer)
+            if parts.scheme not in ("http", "https") or parse_authority(parts.netloc) is None or peer != f"{parts.scheme}://{parts.netloc}":
+                raise ValueError(f"peers: {peer!r} is not a scheme, a host and a port, such as http://10.0.0.2:7860")
         if self.superuser_password is not None and not self.superuser_password.get_secret_value():
             raise ValueError("superuser_password: it is empty; set a password or leave the setting out to have one made up")
         if self.anonymous_access and not self.auto_login:
@@ -319,6 +369,12 @@ class Settings(BaseSettings):
         for name, address in (("openai_base_url", self.openai_base_url), ("ollama_base_url", self.ollama_base_url)):
             if address is not None and (urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname):
                 raise ValueError(f"{name}: {address!r} is not an address such as http://127.0.0.1:8000/v1")
+        for name, address, schemes in (
+            ("voice_realtime_url", self.voice_realtime_url, ("ws", "wss")),
+            ("elevenlabs_url", self.elevenlabs_url, ("http", "https")),
+        ):
+            if address is not None and (urlsplit(address).scheme not in schemes or not urlsplit(address).hostname):
+                raise ValueError(f"{name}: {address!r} is not an address that begins with {' or '.join(f'{each}://' for each in schemes)}")
         try:
             AllowedAddresses.parse(self.allowed_addresses)
         except ValueError as error:
@@ -364,6 +420,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{(self.data_dir / DATABASE_FILE).absolute()}"
 
     @property
+    def env_file(self) -> Path | None:
+        """The file that --env-file named."""
+        return self._read_from
+
+    @property
     def environment_for_flows(self) -> Mapping[str, str]:
         """What flows may read of the environment: only what was listed."""
         return self._environment
@@ -391,6 +452,7 @@ def load_settings(given: Mapping[str, Any] | None = None, *, env_file: Path | No
         raise SettingsProblem(_explain(error)) from None
     # The settings file may also hold variables that flows read.
     settings._environment = {name: values[name] for name in settings.variables_to_get_from_environment if name in values}
+    settings._read_from = env_file
     return settings, remarks
 
 

@@ -16,7 +16,8 @@ _SECRET_NAMES = frozenset({"x-api-key", "api_key", "access_token", "refresh_toke
 _KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{16,}")
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
-CHATTY = ("httpx", "httpx2", "httpcore", "mcp", "alembic", "sse_starlette", "uvicorn.error")  # say at `info` what every request does
+# These say at `info` what every request does, or at `debug` what stands in it.
+CHATTY = ("httpx", "httpx2", "httpcore", "mcp", "alembic", "sse_starlette", "uvicorn.error", "websockets")
 LINE_LIMIT = 20_000  # characters of one entry; a stack trace fits, a hostile flow name does not fill the disk
 
 

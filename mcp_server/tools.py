@@ -10,9 +10,10 @@ from mcp_types import CallToolRequestParams, PaginatedRequestParams
 from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import Request
 
+from mcp_server.call_limits import CallLimits
 from mcp_server.elicitation import check_shape
 from mcp_server.errors import printable, protocol_error, tool_failure_text, unknown_tool
-from mcp_server.long_calls import Call, CallLimits, come_back, follow, resume
+from mcp_server.long_calls import Call, come_back, follow, resume
 from mcp_server.pagination import page_of
 from mcp_server.progress import progress_of
 from mcp_server.request_identity import request_id

@@ -1,12 +1,15 @@
-"""Who calls which server: settled once per HTTP request by `transports.py`, read from the request that carried the message."""
+"""Who calls which server: settled once per HTTP request by `doors.py`, read from the request that carried the message."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from mcp.server.context import ServerRequestContext
+from typing import TYPE_CHECKING, Any
 
 from projects.access.caller import Caller
 from projects.services import ProjectServices
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
 
 SCOPE_KEY = "headwater.visit"
 

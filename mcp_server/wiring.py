@@ -4,9 +4,11 @@ Above: the command line and `app.py`. Below: `projects` and, only here in this f
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -15,9 +17,12 @@ from mcp_server.first_start import FirstStart, give_everybody_the_environment, m
 from mcp_server.settings import SECRET_KEY_FILE, Settings, SettingsProblem
 from projects.access.accounts import AccessSettings, AccountService
 from projects.access.api_keys import ApiKeyService
+from projects.access.passwords import Passwords
 from projects.access.project_access import ProjectAccessService
 from projects.builds import BuildService
 from projects.components.registry import load_registry
+from projects.custom_code.policy import CustomCode, CustomCodePolicy
+from projects.custom_code.trust import CodeTrustService, TrustedHashes
 from projects.default_project import DefaultProject
 from projects.errors import InvalidInput, Unavailable
 from projects.files import FileLimits, FileService
@@ -43,7 +48,7 @@ from projects.rate_limits import CallCounter, CallLimits
 from projects.resources import ResourceService
 from projects.run_files import RunFiles
 from projects.run_resources import ModelSource, RunResources
-from projects.runs.events import QUEUE_TOPIC, EventPort, files_topic, flows_topic
+from projects.runs.events import EventPort, files_topic, flows_topic
 from projects.runs.housekeeping import Retention, RunHousekeeping
 from projects.runs.idempotency import KeyedRuns
 from projects.runs.live import LiveRuns
@@ -59,12 +64,20 @@ from projects.store import StoreService
 from projects.tools import ToolService
 from projects.unused_files import UnusedFiles
 from projects.variables import VariableService
+from projects.voice.service import VoiceService
+from projects.voice.settings import OPENAI_REALTIME_URL, OPENAI_URL, RealtimeProtocol, VoiceSettings, realtime_url_beside
 from storage import migrate as storage_migrate
 from storage.blobs.local_disk import LocalDisk
 from storage.database import Database, DatabaseSettings, DatabaseUnavailable
 from storage.encryption import SecretBox, load_or_create_secrets, new_secret, replace_secrets
 from storage.notifications import Notifications
+from storage.queue_leases import QueueGlances
 from storage.run_writer import RunWriter
+
+if TYPE_CHECKING:
+    from storage.queue_procrastinate import RunJobs
+
+logger = logging.getLogger(__name__)
 
 FILES_FOLDER = "files"
 MODELS_FOLDER = "models"
@@ -98,7 +111,7 @@ async def rotate_secret_key(settings: Settings) -> int:
     that a setting gives is replaced by whoever sets it: what the former ones encrypted is then brought to the present one.
     """
     _prepare_folder(settings)
-    keys = _secret_keys(settings)
+    keys = secret_keys_of(settings)
     path = settings.data_dir / SECRET_KEY_FILE
     if settings.secret_key is None:
         if running_processes.is_anyone_alive(settings.data_dir):
@@ -120,15 +133,21 @@ async def rotate_secret_key(settings: Settings) -> int:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, on_first_start: Callable[[FirstStart], None] | None = None, takes_runs: bool = True
+    settings: Settings,
+    *,
+    on_first_start: Callable[[FirstStart], None] | None = None,
+    with_first_key: bool = True,
+    takes_runs: bool = True,
+    passwords: Passwords | None = None,
 ) -> AsyncIterator[ProjectServices]:
     """Everything the faces need, on a database of the newest shape, with what dead processes left behind settled.
 
-    The first user and the first project are there. `on_first_start` is told when they were made now, with an API key made for it.
-    Without `takes_runs` runs that wait for their turn are left to other processes.
+    The first user and the first project are there. `on_first_start` is told when they were made now; an API key is made for it
+    unless `with_first_key` is false.
+    Without `takes_runs` runs that wait for their turn are left to other processes. `passwords` hashes at another cost than the usual one.
     """
     await migrate(settings)
-    secret_keys = _secret_keys(settings)
+    secret_keys = secret_keys_of(settings)
     at = database_settings(settings)
     run_settings = RunSettings(
         environment=settings.environment_for_flows,
@@ -146,23 +165,51 @@ async def open_services(
         models = await stack.enter_async_context(ModelRegistry(model_settings(settings), Guard(settings.allowed_addresses)))
         events = EventPort()
         others = await _other_processes(stack, at, run_settings.process_id, events)
-        queue = _queue(settings, database, run_settings.process_id, events, others, takes_runs=takes_runs)
+        queue = await _queue(stack, settings, database, run_settings.process_id, others, takes_runs=takes_runs)
         await queue.recover()
         files = _files(settings, database, events)
         unused_files = await stack.enter_async_context(UnusedFiles(files))
-        services = _build(settings, database, writer, run_settings, secret_keys, models, files, unused_files, events, queue)
+        observers = RunObservers()
+        code = await _custom_code(stack, settings, database, observers)
+        services = _build(
+            settings, database, writer, run_settings, secret_keys, models, files, unused_files, events, queue, observers, code, passwords
+        )
         if others is not None:
-            following = asyncio.create_task(follow_others(run_settings.process_id, events, services.invocations.stop, queue))
+            following = asyncio.create_task(follow_others(run_settings.process_id, events, services.invocations.stop))
             stack.push_async_callback(_end, following)
         await stack.enter_async_context(services.invocations)
         await stack.enter_async_context(services.builds)
         await stack.enter_async_context(services.run_housekeeping)
-        first = await make_first_things(services, settings, with_api_key=on_first_start is not None)
+        first = await make_first_things(services, settings, with_api_key=on_first_start is not None and with_first_key)
         if first is not None and on_first_start is not None:
             on_first_start(first)
         if settings.store_environment_variables:
             await give_everybody_the_environment(services)
         yield services
+
+
+async def _custom_code(stack: AsyncExitStack, settings: Settings, database: Database, observers: RunObservers) -> CustomCodePolicy:
+    """The policy for code of flows, with the place where it runs."""
+    match settings.custom_code:
+        case CustomCode.OFF:
+            return CustomCodePolicy(CustomCode.OFF)
+        case CustomCode.TRUSTED:
+            from projects.custom_code.in_process import InProcess  # brings all that such code may import
+
+            trusted = TrustedHashes(database)
+            runner = stack.enter_context(InProcess())
+            stack.enter_context(observers.watching(runner))
+            return CustomCodePolicy(CustomCode.TRUSTED, trusted.is_trusted, runner, trusted.refresh)
+        case CustomCode.SANDBOXED:
+            from projects.custom_code.sandbox.command import Bounds
+            from projects.custom_code.sandbox.pool import SandboxPool
+
+            bounds = Bounds(settings.custom_code_seconds, settings.custom_code_megabytes * 1024 * 1024)
+            pool = await stack.enter_async_context(SandboxPool(bounds))
+            if pool.unavailable:
+                logger.warning("Flows with code of their own cannot run: %s", pool.unavailable)
+            stack.enter_context(observers.watching(pool))
+            return CustomCodePolicy(CustomCode.SANDBOXED, runner=pool, unavailable=pool.unavailable)
 
 
 def _build(
@@ -176,10 +223,13 @@ def _build(
     unused_files: UnusedFiles,
     events: EventPort,
     queue: RunQueue,
+    observers: RunObservers,
+    custom_code: CustomCodePolicy,
+    passwords: Passwords | None,
 ) -> ProjectServices:
     secret_box = SecretBox(secret_keys[0], older_keys=secret_keys[1:])
     default_project = DefaultProject(name=settings.first_project_name)
-    registry = load_registry()
+    registry = load_registry(custom_code=custom_code)
 
     def tell(change: FlowChanged) -> None:
         events.publish(flows_topic(change.owner_id), change)
@@ -205,7 +255,6 @@ def _build(
     resources = _resources(settings, models=models, files=files, knowledge=KnowledgeService(database, messages), mcp_servers=mcp_servers)
     waiting = WaitingRuns(database, secret_box, process_id=run_settings.process_id)
     live = LiveRuns()
-    observers = RunObservers()
     invocations = InvocationService(
         flows=prepared,
         messages=messages,
@@ -227,7 +276,7 @@ def _build(
     tools = ToolService(database=database, projects=projects, library=library, flows=prepared, invocations=invocations, guests=guests)
     content = load_plugin_content()
     return ProjectServices(
-        accounts=AccountService(database, access, on_removed=unused_files.sweep_soon),
+        accounts=AccountService(database, access, passwords=passwords, on_removed=unused_files.sweep_soon),
         api_keys=(api_keys := ApiKeyService(database, writer)),
         installs=InstallKeys(api_keys),
         project_access=ProjectAccessService(database, secret_box),
@@ -244,14 +293,25 @@ def _build(
         messages=messages,
         monitoring=MonitoringService(database),
         invocations=invocations,
-        builds=BuildService(
-            invocations=invocations,
+        builds=(
+            builds := BuildService(
+                invocations=invocations,
+                library=library,
+                flows=prepared,
+                registry=registry,
+                guests=guests,
+                messages=messages,
+                public_builds_per_minute=settings.public_builds_per_minute,
+            )
+        ),
+        voice=VoiceService(
+            builds=builds,
             library=library,
-            flows=prepared,
-            registry=registry,
-            guests=guests,
             messages=messages,
-            public_builds_per_minute=settings.public_builds_per_minute,
+            variables=variables,
+            guard=Guard(settings.allowed_addresses),
+            settings=_voice_settings(settings),
+            environment=run_settings.environment,
         ),
         runs=RunService(database, live, invocations.settle_expired),
         observers=observers,
@@ -279,6 +339,7 @@ def _build(
         prompts=PromptService(projects=projects, library=library, tools=tools, messages=messages, content=content),
         events=events,
         registry=registry,
+        code_trust=CodeTrustService(database, registry),
         secret_box=secret_box,
         is_database_reachable=database.is_reachable,
     )
@@ -303,6 +364,22 @@ def model_settings(settings: Settings) -> ModelSettings:
         models_dir=settings.data_dir / MODELS_FOLDER,
         timeout_seconds=settings.model_timeout_seconds,
         max_retries=settings.model_retries,
+    )
+
+
+def _voice_settings(settings: Settings) -> VoiceSettings:
+    beside = OPENAI_REALTIME_URL if settings.openai_base_url is None else realtime_url_beside(settings.openai_base_url)
+    return VoiceSettings(
+        realtime_url=settings.voice_realtime_url or beside,
+        realtime_protocol=RealtimeProtocol(settings.voice_realtime_protocol),
+        realtime_model=settings.voice_realtime_model or "",
+        transcription_model=settings.voice_transcription_model or "",
+        speech_url=settings.openai_base_url or OPENAI_URL,
+        elevenlabs_url=settings.elevenlabs_url,
+        max_sessions=settings.max_voice_conversations,
+        idle_seconds=settings.voice_idle_seconds,
+        max_seconds=settings.max_voice_seconds,
+        slow_seconds=settings.voice_slow_seconds,
     )
 
 
@@ -351,7 +428,7 @@ def _prepare_folder(settings: Settings) -> None:
         raise SettingsProblem(f"The data folder {settings.data_dir} cannot be made: {error.strerror or error}.") from None
 
 
-def _secret_keys(settings: Settings) -> list[str]:
+def secret_keys_of(settings: Settings) -> list[str]:
     """The key that is written with, and those that are still read."""
     if settings.secret_key is not None:
         return [settings.secret_key.get_secret_value(), *settings.older_secret_keys]
@@ -378,15 +455,27 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.wait({task})
 
 
-def _queue(
-    settings: Settings, database: Database, process_id: str, events: EventPort, others: Notifications | None, *, takes_runs: bool
+async def _queue(
+    stack: AsyncExitStack, settings: Settings, database: Database, process_id: str, others: Notifications | None, *, takes_runs: bool
 ) -> RunQueue:
     async def dead_among(process_ids: Sequence[str]) -> Sequence[str]:
         # With PostgreSQL the other processes may be on other machines: there the database knows who is connected.
         return running_processes.dead_among(settings.data_dir, process_ids) if others is None else await others.dead_among(process_ids)
 
-    def tell_others() -> None:
-        events.publish(QUEUE_TOPIC, "")
-
+    is_taking = takes_runs and settings.background_runs > 0
+    jobs = glances = None
+    if database.dialect == "postgresql":
+        if is_taking:
+            jobs = await stack.enter_async_context(_run_jobs(database.settings))
+    elif is_taking:
+        glances = stack.enter_context(closing(QueueGlances(database.settings)))
     limits = QueueLimits(settings.background_runs, settings.max_queued_runs, settings.max_run_attempts)
-    return RunQueue(database, process_id=process_id, limits=limits, dead_among=dead_among, tell_others=tell_others, is_taking=takes_runs)
+    return RunQueue(database, process_id=process_id, limits=limits, dead_among=dead_among, jobs=jobs, glances=glances, is_taking=is_taking)
+
+
+def _run_jobs(at: DatabaseSettings) -> "RunJobs":
+    try:
+        from storage.queue_procrastinate import RunJobs  # only PostgreSQL installations need it
+    except ModuleNotFoundError as error:
+        raise SettingsProblem(f"PostgreSQL needs the package {error.name}: pip install 'headwater[postgres]'.") from error
+    return RunJobs(at)

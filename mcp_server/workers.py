@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 import click
 
-from mcp_server.first_start import FirstStart, greeting, welcome
+from mcp_server.first_start import FirstStart, told_at_start
+from mcp_server.mcp_face import load_protocol
+from mcp_server.peers import SeenNonces
 from mcp_server.relay import Neighbours
 from mcp_server.settings import Settings, SettingsProblem
 from mcp_server.wiring import open_services
@@ -53,9 +55,10 @@ def serve(settings: Settings, listener: socket.socket, run: Callable[[Member], N
         raise SettingsProblem("HEADWATER_WORKERS: this system can run only 1; start several servers with ports of their own instead.")
     first: list[FirstStart] = []
     asyncio.run(_make_everything(settings, first))
-    click.echo(welcome(first[0], settings.base_url) if first else greeting(settings.base_url), nl=False)
+    click.echo(told_at_start(settings, first[0] if first else None), nl=False)
     sys.stdout.flush()
     first.clear()
+    load_protocol()
     gc.collect()
     gc.freeze()
     _Parent(settings.workers, listener, run).live()
@@ -73,6 +76,7 @@ class _Parent:
         self._listener = listener
         self._own = [_listen_on_loopback() for _ in range(count)]
         self._secret = secrets.token_urlsafe(32)
+        self._nonces = SeenNonces(is_shared=True)
         self._alive, self._alive_for_me = os.pipe()
         self._workers: dict[int, tuple[int, float]] = {}  # process → its number, and when it began
         self._is_stopping = False
@@ -134,7 +138,7 @@ class _Parent:
     def _member(self, number: int, sockets: Sequence[socket.socket]) -> Member:
         ports = [each.getsockname()[1] for index, each in enumerate(sockets) if index != number]
         # A copy: uvicorn closes what it was given, and the parent's must stay for whoever replaces this worker.
-        return Member(Neighbours(ports, self._secret), sockets[number].dup(), self._alive)
+        return Member(Neighbours(ports, self._secret, self._nonces), sockets[number].dup(), self._alive)
 
 
 def _listen_on_loopback() -> socket.socket:

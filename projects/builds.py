@@ -17,6 +17,7 @@ from typing import Protocol, Self
 from uuid import NAMESPACE_DNS, uuid5
 
 from projects.access.caller import Caller, Credential
+from projects.custom_code.policy import policy_of
 from projects.engine import schedule
 from projects.engine.events import OnEvent, RunEvent, VertexFailed, VertexFinished, VertexResult, ignore
 from projects.engine.graph import Graph
@@ -24,7 +25,7 @@ from projects.errors import ComponentFailed, FieldProblem, HeadwaterError, Inval
 from projects.flows import document
 from projects.flows.flow import Flow
 from projects.flows.library import FlowLibrary
-from projects.flows.prepared import FlowCache, PreparedFlow
+from projects.flows.prepared import FlowCache, PreparedFlow, decided_alike
 from projects.guests import GuestRules
 from projects.invocation import Invocation, InvocationResult, InvocationService
 from projects.messages import DEFAULT_LIMIT, MessageService, StoredMessage
@@ -364,7 +365,7 @@ class BuildService:
         """A graph that was sent along, by the rules for stored ones. The same text again is the same graph, with its frozen results."""
         key = (stored.flow.id, hashlib.sha256(text).digest())
         prepared = self._compiled.get(key)
-        if prepared is None:
+        if prepared is None or not decided_alike(prepared.report, policy_of(self._registry)):
             compiled = document.compile_document(text, self._registry)
             prepared = PreparedFlow(replace(stored.flow, version=_OTHER_VERSION), compiled.graph, compiled.report)
             self._compiled[key] = prepared

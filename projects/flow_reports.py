@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from projects.access.caller import Caller
+from projects.custom_code.policy import policy_of
 from projects.errors import ModelMissing, PackageMissing, Unavailable
 from projects.files import FileService
 from projects.flows import document, readiness
@@ -42,6 +43,7 @@ class ReportService:
     async def report(self, caller: Caller, flow_id: str) -> ImportReport:
         """What of the flow can run here, node by node, and what it still needs. Raises NotFound."""
         flow = await self._library.get(caller, flow_id)
+        await policy_of(self._registry).refresh()
         compiled = document.compile_document(flow.document or _EMPTY, self._registry)
         around = await self._surroundings(caller)
         report = compiled.report

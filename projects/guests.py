@@ -29,6 +29,7 @@ _BEYOND_THE_FLOW: Mapping[str, str] = {
     "FileSystem": "writes files",
     "SqlDatabase": "reads a database",
     "SaveToFile": "writes files",
+    "CustomCodeComponent": "carries its author's code",
 }
 
 

@@ -62,6 +62,7 @@ from projects.runs.request import (
     select_outputs,
     values_for,
 )
+from projects.runs.service import Run
 from projects.runs.waiting import START_ANEW, NotWaiting, WaitingRun, WaitingRuns, check_answers
 from projects.variables import VariableService
 from storage.ids import new_id
@@ -269,14 +270,26 @@ class InvocationService:
         task = self._background.start_watched(self._execution.run(run, on_event), name=f"run {run.identity.run_id}")
         return RunHandle(run.identity.run_id, task, run.detach)
 
-    async def start(self, caller: Caller, flow_id_or_name: str, invocation: Invocation) -> str:
-        """Run the flow in the background; returns the run's id once the run is committed. It goes on when the caller leaves."""
-        prepared = await self._flows.resolve(caller.user_id, flow_id_or_name)
-        if (key := invocation.request_key) is not None:
-            return await self._keyed.run_id(caller, key, lambda: self._start(caller, prepared, invocation))
-        return await self._start(caller, prepared, invocation)
+    async def start(
+        self, caller: Caller, flow_id_or_name: str, invocation: Invocation, *, on_accepted: Callable[[Run], None] | None = None
+    ) -> str:
+        """Run the flow in the background; returns the run's id once the run is committed. It goes on when the caller leaves.
 
-    async def _start(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation) -> str:
+        `on_accepted` is told of it as it was committed, unless its Idempotency-Key had a run already.
+        """
+        prepared = await self._flows.resolve(caller.user_id, flow_id_or_name)
+
+        async def begin() -> str:
+            run = await self._start(caller, prepared, invocation)
+            if on_accepted is not None:
+                on_accepted(run)
+            return run.id
+
+        if (key := invocation.request_key) is not None:
+            return await self._keyed.run_id(caller, key, begin)
+        return await begin()
+
+    async def _start(self, caller: Caller, prepared: PreparedFlow, invocation: Invocation) -> Run:
         """At once where there is a place, else as one more in the queue. Raises Unavailable when the queue is full."""
         self._check_draining()
         goes_now = self._queue.has_place and self._has_room(invocation)
@@ -287,7 +300,7 @@ class InvocationService:
         if not goes_now:
             await run.record.accept(RunState.QUEUED)
             self._queue.wake()
-            return run.identity.run_id
+            return Run.accepted(run.identity, prepared.flow.name, RunState.QUEUED, run.record.warnings)
         release = self._queue.take_place()
         try:
             await run.record.accept(RunState.RUNNING)
@@ -296,7 +309,7 @@ class InvocationService:
             raise
         run.record.begin()
         self._background.start(self._run_quietly(run, release), name=f"run {run.identity.run_id}")
-        return run.identity.run_id
+        return Run.accepted(run.identity, prepared.flow.name, RunState.RUNNING, run.record.warnings)
 
     async def _run_taken(self, row: RunRow, release: Callable[[], None]) -> None:
         """Go on with a run that this process has taken from the queue, in the background."""
@@ -335,6 +348,7 @@ class InvocationService:
             return
         if not await self._waiting.request_cancel(caller.user_id, row.id):
             raise NotFound("run", run_id)
+        self.stop(row.id)  # it may have begun here while the database was asked
         if row.lease_owner is not None:
             self._events.publish(stop_topic(row.lease_owner), row.id)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json
@@ -12,7 +13,8 @@ from projects.errors import InvalidInput, NotFound
 from projects.kept_text import can_be_kept, check_text, find_uuid, json_text, refused
 from projects.storage_paths import find_storage_path
 from projects.unit_of_work import reading, writing
-from storage.database import Database
+from storage.database import Database, MissingReference
+from storage.ids import new_id
 from storage.messages import MessageRepository
 from storage.tables import MessageRow
 
@@ -204,6 +206,28 @@ class MessageService:
                     owner_id=caller.user_id, flow_id=known_flow_id, limit=window, offset=offset, except_beginning=INTERNAL_SESSION
                 )
             )
+
+    async def keep_said(self, owner_id: str, flow_id: str, session_id: str, *, sender: str, sender_name: str, text: str) -> None:
+        """Store what was said beside the flow's runs, by voice for example. Raises NotFound when the flow is gone."""
+        row = MessageRow(
+            id=new_id(),
+            owner_id=owner_id,
+            flow_id=flow_id,
+            session_id=session_id,
+            sender=sender,
+            sender_name=sender_name,
+            text=text.replace("\x00", "").encode(errors="replace").decode()[: _LIMITS["text"]],
+            files="[]",
+            properties=json_text({"source": {"id": None, "display_name": None, "source": None}, "state": "complete"}, "properties"),
+            category="message",
+            content_blocks="[]",
+            created_at=datetime.now(UTC),
+        )
+        try:
+            async with writing(self._database) as session:
+                session.add(row)
+        except MissingReference:
+            raise NotFound("flow", flow_id) from None
 
     async def update_message(self, caller: Caller, message_id: str, changes: MessageChanges) -> StoredMessage:
         """What is None stays; another text marks the message as edited. Raises NotFound, InvalidInput."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from projects.access import session_spaces
 from projects.engine import schedule
 from projects.engine.component import ComponentError
-from projects.engine.context import ChildFlow, ChildResult, FileAccess, KnowledgeAccess, ToolServerAccess
+from projects.engine.context import ChildFlow, ChildResult, FileAccess, KnowledgeAccess, ToolServerAccess, current_step
 from projects.engine.events import MessageAdded, OnEvent, TokenAdded, VertexResult, ignore
 from projects.engine.graph import Field, Vertex
 from projects.engine.questions import Answer
@@ -92,6 +92,7 @@ class RunView:
         self.run_id = identity.run_id
         self.flow_id = identity.flow_id
         self.flow_name = flow_name
+        self.owner_id = identity.owner_id
         self.session_id = identity.session_id
         self.state: dict[str, Any] = {}
         self.answers: Mapping[str, Answer] = {}
@@ -125,7 +126,7 @@ class RunView:
         message.flow_id = self._identity.flow_id
         message.run_id = self._identity.run_id
         self._kept_ids.add(id)
-        self._record.add_message(message)
+        self._record.add_message(message, step=current_step.get())
         await self.on_event(MessageAdded(message))
         return message
 
@@ -184,6 +185,9 @@ class RunView:
         # The operator's own keys to models never enter a flow, which may send them anywhere: `models` uses them, and only at the
         # addresses of their providers and the operator.
         return None if name in KEY_NAMES else self._surroundings.environment.get(name)
+
+    async def list_variable_names(self) -> list[str]:
+        return [] if self._is_for_guest else sorted(await self._surroundings.variables.resolve_values(self._identity.owner_id))
 
     async def _resolve_key(self, name: str) -> str | None:
         if (value := await self.resolve_variable(name, is_secret=True)) is not None:
@@ -266,6 +270,9 @@ class ChildFlows:
     async def find_flow(self, flow_id_or_name: str) -> ChildFlow | None:
         prepared = await self._flows.find(self._owner_id, flow_id_or_name)
         return None if prepared is None else _described(prepared)
+
+    async def list_flows(self) -> Sequence[ChildFlow]:
+        return [ChildFlow(flow.id, flow.name, flow.description or "") for flow in await self._flows.list_headers(self._owner_id)]
 
     async def run_flow(
         self, flow_id: str, *, input_value: str | None, values: Mapping[tuple[str, str], Any], session_id: str

@@ -8,6 +8,7 @@ from projects.access.api_keys import ApiKeyService
 from projects.access.project_access import ProjectAccessService
 from projects.builds import BuildService
 from projects.components.registry import ComponentRegistry
+from projects.custom_code.trust import CodeTrustService
 from projects.files import FileService
 from projects.flow_reports import ReportService
 from projects.flows.library import FlowLibrary
@@ -28,6 +29,7 @@ from projects.runs.service import RunService
 from projects.store import StoreService
 from projects.tools import ToolService
 from projects.variables import VariableService
+from projects.voice.service import VoiceService
 from storage.encryption import SecretBox
 
 
@@ -59,7 +61,9 @@ class ProjectServices:
     tools: ToolService
     resources: ResourceService
     prompts: PromptService
+    voice: VoiceService
     events: EventPort
     registry: ComponentRegistry
+    code_trust: CodeTrustService
     secret_box: SecretBox
     is_database_reachable: Callable[[], Awaitable[bool]]

@@ -158,11 +158,19 @@ class StoreService:
         """How many like it now, and whether the caller does. Raises NotFound."""
 
         async def work(session: AsyncSession) -> tuple[int, bool]:
-            store = StoreRepository(session)
-            if await store.find(entry_id, reader_id=caller.user_id) is None:
-                raise NotFound("component", entry_id)
+            store = await _seen(session, entry_id, caller)
             is_liked = await store.toggle_like(entry_id, user_id=caller.user_id)
             return await store.count_likes(entry_id), is_liked
+
+        return await change_catalogue(self._database, work)
+
+    async def unlike(self, caller: Caller, entry_id: str) -> int:
+        """How many like it, now that the caller does not; also when it was not liked before. Raises NotFound."""
+
+        async def work(session: AsyncSession) -> int:
+            store = await _seen(session, entry_id, caller)
+            await store.remove_like(entry_id, user_id=caller.user_id)
+            return await store.count_likes(entry_id)
 
         return await change_catalogue(self._database, work)
 
@@ -195,6 +203,13 @@ class StoreService:
             "parent_id": shared.parent_id,
             "tested_version": shared.tested_version,
         }
+
+
+async def _seen(session: AsyncSession, entry_id: str, caller: Caller) -> StoreRepository:
+    store = StoreRepository(session)
+    if await store.find(entry_id, reader_id=caller.user_id) is None:
+        raise NotFound("component", entry_id)
+    return store
 
 
 async def _check_parent(store: StoreRepository, parent_id: str | None, caller: Caller) -> None:

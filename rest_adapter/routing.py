@@ -1,7 +1,9 @@
 """One record a route, and everything that reads it: matching, credentials, parsing, answering, and the OpenAPI document.
 
 A handler is an async function whose parameters say what it needs, by name: `caller`, `services`, `information`, `request`, `query`,
-`body`, `form`, `openapi_text`, and the parameters of its path. The decorator turns it into the record; nothing else describes the route.
+`body`, `form`, `openapi_text`, `listed_endpoints`, and the parameters of its path. The decorator turns it into the record; nothing else
+describes the route.
+Routes that speak over a WebSocket have their record in `websocket_routing.py`.
 """
 
 import inspect
@@ -16,7 +18,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -25,16 +27,17 @@ from projects.access.caller import Caller
 from projects.errors import CredentialsMissing, FieldProblem, HeadwaterError, InvalidApiKey, InvalidInput, InvalidToken
 from projects.services import ProjectServices
 from rest_adapter import errors, json_body
-from rest_adapter.information import ServerInformation
+from rest_adapter.information import ListedEndpoint, ServerInformation
 from rest_adapter.rate_limit import RateLimit
 
 logger = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 BodyReader: TypeAlias = Callable[[Request], Awaitable[Any]]
-Authenticate: TypeAlias = Callable[[Request], Awaitable[Caller]]
+Authenticate: TypeAlias = Callable[[HTTPConnection], Awaitable[Caller]]
 
 MAX_FORM_FIELDS = 20
+_GIVEN = {"caller", "services", "information", "request", "query", "body", "form", "openapi_text", "listed_endpoints"}
 
 
 class Credentials(StrEnum):
@@ -107,6 +110,7 @@ class Endpoint:
     description: str = ""
     rate_rule: RateRule | None = None
     is_deprecated: bool = False
+    replaced_by: str = ""  # what to use instead of a deprecated one
     is_listed: bool = True  # in the OpenAPI document
     uses_services: bool = False  # so that it may find them busy
 
@@ -127,19 +131,20 @@ def endpoint(
     read_body: BodyReader | None = None,
     statuses: Mapping[type[HeadwaterError], int] | None = None,
     rate_rule: RateRule | None = None,
-    is_deprecated: bool = False,
+    replaced_by: str = "",
     is_listed: bool = True,
 ) -> Callable[[Handler], Endpoint]:
     """Make the record of a route from its handler. `methods` is one word or several, "PUT" or "GET POST".
 
     Credentials follow from the signature unless they are named: a handler with a `caller` needs one, `Caller | None` takes one.
+    A route that something else replaces is deprecated.
     """
 
     def make(handler: Handler) -> Endpoint:
         hints = {name: parameter.annotation for name, parameter in inspect.signature(handler, eval_str=True).parameters.items()}
         hints.pop("return", None)
         in_path = {part[1:-1].split(":")[0] for part in path.split("/") if part.startswith("{")}
-        if unknown := set(hints) - in_path - {"caller", "services", "information", "request", "query", "body", "form", "openapi_text"}:
+        if unknown := set(hints) - in_path - _GIVEN:
             raise TypeError(f"{handler.__name__} asks for what no request has: {', '.join(sorted(unknown))}")
         summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
         accepted = credentials
@@ -171,7 +176,8 @@ def endpoint(
             summary=summary.rstrip("."),
             description=description.strip(),
             rate_rule=rate_rule,
-            is_deprecated=is_deprecated,
+            is_deprecated=bool(replaced_by),
+            replaced_by=replaced_by,
             is_listed=is_listed,
         )
 
@@ -185,12 +191,13 @@ def build_routes(
     authenticate: Authenticate,
     information: ServerInformation,
     openapi_text: Callable[[], bytes],
+    listed_endpoints: Callable[[], Sequence[ListedEndpoint]],
 ) -> list[BaseRoute]:
     """One Starlette route a path, in the order in which the paths first appear: its router looks at them one after the other."""
     by_path: dict[str, list[Endpoint]] = {}
     for record in endpoints:
         by_path.setdefault(record.path, []).append(record)
-    given = {"services": services, "information": information, "openapi_text": openapi_text}
+    given = {"services": services, "information": information, "openapi_text": openapi_text, "listed_endpoints": listed_endpoints}
     return [
         Route(path, _PathApp({method: _Bound(record, authenticate, given) for record in records for method in record.methods}))
         for path, records in by_path.items()
@@ -271,11 +278,11 @@ class _Bound:
         part = "path"
         try:
             for name, adapter in self._path.items():
-                value = adapter.validate_python(_plain(request.path_params[name], part, name))
+                value = adapter.validate_python(plain_text(request.path_params[name], part, name))
                 arguments[name] = str(value) if isinstance(value, UUID) else value
             if record.query is not None:
                 part = "query"
-                given = {name: _plain(value, part, name) for name, value in request.query_params.items()}
+                given = {name: plain_text(value, part, name) for name, value in request.query_params.items()}
                 arguments["query"] = record.query.model_validate(given)
             if self._body is not None:
                 part = "body"
@@ -304,7 +311,8 @@ class _Bound:
             return None
 
 
-def _plain(value: str, part: str, name: str) -> str:
+def plain_text(value: str, part: str, name: str) -> str:
+    """The value of one parameter. Raises InvalidInput for one that no database can look up."""
     if "\x00" in value:
         message = "A NUL character cannot be looked up; leave it out."
         raise InvalidInput(message, problems=[FieldProblem((part, name), message, "string_nul")])

@@ -3,7 +3,7 @@
 import secrets
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 # Stands for a text until all is written. Nobody outside this process can know it, so no value can pretend to be it.
 _MARK = f"stored-{secrets.token_hex(16)}"
@@ -34,8 +34,26 @@ def write_json(content: Any) -> bytes:
         texts.append(value.text.encode())
         return _MARK
 
-    written = to_json(content, inf_nan_mode="null", fallback=stand_in)
+    try:
+        written = to_json(content, inf_nan_mode="null", fallback=stand_in)
+    except PydanticSerializationError:
+        # What a component says may hold half of a surrogate pair, which is no reason to answer nothing.
+        texts.clear()
+        written = to_json(_encodable(content), inf_nan_mode="null", fallback=stand_in)
     if not texts:
         return written
     first, *others = written.split(_QUOTED_MARK)
     return b"".join([first, *(piece for pair in zip(texts, others, strict=True) for piece in pair)])
+
+
+def _encodable(value: Any) -> Any:
+    """The value with a question mark for each half of a surrogate pair."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_encodable(name): _encodable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_encodable(item) for item in value]
+        case _:
+            return value

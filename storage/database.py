@@ -32,6 +32,7 @@ _DRIVERS = {
 # Primary result codes that say "not now" or "not here": BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB.
 _SQLITE_UNAVAILABLE = frozenset({5, 6, 7, 8, 10, 11, 13, 14, 26})
 _WRITES = "headwater_writes"
+AUTOMATIC_PAGES = 16_384  # 64 MB of write-ahead log; `write_ahead_log.py` copies it into the database long before
 
 
 class DatabaseUnavailable(Exception):
@@ -296,7 +297,12 @@ class _PostgresqlVersion:
 
 
 def _pragmas() -> tuple[str, ...]:
-    return ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
+    return (
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = NORMAL",
+        "PRAGMA foreign_keys = ON",
+        f"PRAGMA wal_autocheckpoint = {AUTOMATIC_PAGES}",
+    )
 
 
 def _sqlite_engine(settings: DatabaseSettings) -> AsyncEngine:

@@ -32,7 +32,6 @@ HEADER_NAMES = (
     "created_at",
     "updated_at",
 )
-_HEADER_COLUMNS = [FlowRow.__table__.c[name] for name in HEADER_NAMES]
 
 
 class FlowRepository:
@@ -81,10 +80,17 @@ class FlowRepository:
         return (await self._session.execute(_loading(query, with_documents))).scalars().all()
 
     async def list_headers(
-        self, *, owner_id: str, project_id: str | None = None, is_component: bool | None = None, flow_type: str | None = None
+        self,
+        *,
+        owner_id: str,
+        project_id: str | None = None,
+        is_component: bool | None = None,
+        flow_type: str | None = None,
+        names: Sequence[str] = HEADER_NAMES,
     ) -> Sequence[Row[Any]]:
-        """`HEADER_NAMES` in this order, oldest first, as plain rows: thousands of mapped objects take longer than the query."""
-        query = select(*_HEADER_COLUMNS).where(*_matching(owner_id, project_id, is_component, flow_type, None))
+        """The columns of these names in this order, oldest first, as plain rows: thousands of mapped objects take longer than the query."""
+        columns = [FlowRow.__table__.c[name] for name in names]
+        query = select(*columns).where(*_matching(owner_id, project_id, is_component, flow_type, None))
         return (await self._session.execute(query.order_by(FlowRow.created_at, FlowRow.id))).all()
 
     async def list_by_ids(self, flow_ids: Collection[str], *, owner_id: str, with_documents: bool = False) -> Sequence[FlowRow]:

@@ -1,16 +1,19 @@
 """The queue of runs: rows of the runs table that are `queued`, and leases on those that a process has taken.
 
-Above: `projects/runs/queue.py`. On PostgreSQL several processes take runs at once without waiting for each other; SQLite has one writer.
+Above: `projects/runs/queue.py`. On SQLite each process looks for what it may take; on PostgreSQL `queue_procrastinate.py` tells it.
 """
 
+import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.tables import Moment, RunRow
+from storage.database import DatabaseSettings, connect_sqlite, explain
+from storage.tables import Moment, RunRow, to_microseconds
 
 
 class QueueLeases:
@@ -28,20 +31,16 @@ class QueueLeases:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        query = (
-            update(RunRow)
-            .where(RunRow.id.in_(chosen.scalar_subquery()), RunRow.state == "queued")
-            .values(
-                state="running",
-                lease_owner=lease_owner,
-                lease_expires_at=lease_expires_at,
-                available_at=None,
-                started_at=func.coalesce(RunRow.started_at, literal(now, Moment())),
-            )
-            .returning(RunRow)
-            .execution_options(synchronize_session=False)
-        )
-        return sorted((await self._session.execute(query)).scalars(), key=lambda row: (row.created_at, row.id))
+        values = _taken(lease_owner, lease_expires_at, now)
+        query = update(RunRow).where(RunRow.id.in_(chosen.scalar_subquery()), RunRow.state == "queued").values(values).returning(RunRow)
+        taken = await self._session.execute(query.execution_options(synchronize_session=False))
+        return sorted(taken.scalars(), key=lambda row: (row.created_at, row.id))
+
+    async def take_one(self, run_id: str, *, lease_owner: str, lease_expires_at: datetime, now: datetime) -> RunRow | None:
+        """This run, if it is queued; None when it was taken, cancelled or deleted meanwhile."""
+        values = _taken(lease_owner, lease_expires_at, now)
+        query = update(RunRow).where(RunRow.id == run_id, RunRow.state == "queued").values(values).returning(RunRow)
+        return (await self._session.execute(query.execution_options(synchronize_session=False))).scalar_one_or_none()
 
     async def count_queued(self) -> int:
         query = select(func.count()).select_from(RunRow).where(RunRow.state == "queued")
@@ -104,3 +103,49 @@ class QueueLeases:
             .execution_options(synchronize_session=False)
         )
         return (await self._session.execute(query)).scalar_one_or_none() is not None
+
+
+def _taken(lease_owner: str, lease_expires_at: datetime, now: datetime) -> dict[str, Any]:
+    return {
+        "state": "running",
+        "lease_owner": lease_owner,
+        "lease_expires_at": lease_expires_at,
+        "available_at": None,
+        "started_at": func.coalesce(RunRow.started_at, literal(now, Moment())),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What there is to do now."""
+
+    waits_for_a_process: bool  # a queued run whose time has come
+    is_to_be_stopped: bool  # a run of this process
+    may_be_left_behind: bool  # a run that is no longer, or never was, this process's
+
+
+class QueueGlances:
+    """Looks at a SQLite database in the event loop: microseconds, where a session in its thread takes milliseconds. Leave it to close."""
+
+    _QUERY = """
+        SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND (available_at IS NULL OR available_at <= :now)),
+               EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND lease_owner = :me AND is_cancel_requested),
+               EXISTS (SELECT 1 FROM runs WHERE state = 'running'
+                       AND (lease_owner IS NOT :me OR lease_expires_at IS NULL OR lease_expires_at <= :now))
+    """
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._connection = connect_sqlite(settings)
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def look(self, *, lease_owner: str, now: datetime) -> Glance:
+        """Raises DatabaseUnavailable."""
+        try:
+            # fetchall: a statement left open would hold its snapshot, and then nothing new is ever seen.
+            rows = self._connection.execute(self._QUERY, {"me": lease_owner, "now": to_microseconds(now)}).fetchall()
+        except sqlite3.Error as error:
+            raise explain(error) or error from error
+        return Glance(*map(bool, rows[0]))

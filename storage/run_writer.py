@@ -23,6 +23,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from storage.database import Conflict, DatabaseSettings, DatabaseUnavailable, connect_sqlite, explain
 from storage.tables import ApiKeyRow, Base, Moment, RunRow, to_microseconds
+from storage.write_ahead_log import LogCopier
 
 logger = logging.getLogger(__name__)
 
@@ -120,10 +121,14 @@ class RunWriter:
 
         Raises DatabaseUnavailable, or Conflict for a broken constraint; then nothing of the batch is kept.
         """
+        return await self.submit(batch)
+
+    def submit(self, batch: RunBatch) -> "asyncio.Future[list[int]]":
+        """`write`, to be waited for later. It is queued at once, before whatever is written next."""
         assert self._loop is not None, "the run writer is not open"
         waiting: asyncio.Future[list[int]] = self._loop.create_future()
         self._queue.put(_Queued(batch, waiting))
-        return await waiting
+        return waiting
 
     def write_soon(self, batch: RunBatch) -> None:
         """Queue in order and go on; a failure is logged. Uses of keys alone are gathered for half a second: one update a key."""
@@ -253,11 +258,13 @@ class _SqliteConnection:
         self._settings = settings
         self._statements = _Statements(SQLiteDialect_pysqlite(paramstyle="qmark"))
         self._connection: sqlite3.Connection | None = None
+        self._log = LogCopier(settings)
 
     def open(self) -> None:
         self._connection = connect_sqlite(self._settings)
 
     def close(self) -> None:
+        self._log.close()
         if self._connection is not None:
             self._connection.close()
 
@@ -281,6 +288,7 @@ class _SqliteConnection:
             if self._connection.in_transaction:
                 cursor.execute("ROLLBACK")
             raise
+        self._log.committed(len(batches))
         return counts
 
 

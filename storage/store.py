@@ -80,14 +80,16 @@ class StoreRepository:
 
     async def toggle_like(self, entry_id: str, *, user_id: str) -> bool:
         """Whether the user likes it now."""
-        gone = (
-            delete(StoreLikeRow).where(StoreLikeRow.entry_id == entry_id, StoreLikeRow.user_id == user_id).returning(StoreLikeRow.entry_id)
-        )
-        if (await self._session.execute(gone)).scalar_one_or_none() is not None:
+        if await self.remove_like(entry_id, user_id=user_id):
             return False
         self._session.add(StoreLikeRow(entry_id=entry_id, user_id=user_id))
         await self._session.flush()
         return True
+
+    async def remove_like(self, entry_id: str, *, user_id: str) -> bool:
+        """Whether there was one."""
+        gone = delete(StoreLikeRow).where(StoreLikeRow.entry_id == entry_id, StoreLikeRow.user_id == user_id)
+        return (await self._session.execute(gone.returning(StoreLikeRow.entry_id))).scalar_one_or_none() is not None
 
     async def count_likes(self, entry_id: str) -> int:
         query = select(func.count()).select_from(StoreLikeRow).where(StoreLikeRow.entry_id == entry_id)

@@ -349,3 +349,13 @@ class StoreLikeRow(Base):
     __tablename__ = "store_likes"
     entry_id: Mapped[str] = mapped_column(ForeignKey("store_entries.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class TrustedCodeRow(Base):
+    """The text of a component that runs in the server's process because the operator said so. Of the whole server, not of an owner."""
+
+    __tablename__ = "trusted_code"
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hex, of the text
+    code: Mapped[str] = mapped_column(Text)
+    trusted_by: Mapped[str] = mapped_column(String(255))  # the user's name then
+    trusted_at: Mapped[datetime] = mapped_column(Moment)

@@ -10,14 +10,14 @@ import httpx
 import httpx2
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from mcp_server.app import create_app
 from mcp_server.settings import Settings
 from mcp_server.wiring import open_services
-from projects.access.caller import Caller, Credential
+from projects.access.caller import Caller
 from projects.services import ProjectServices
+from tests import prepared_folders
 
 ADDRESS = "http://127.0.0.1:7860"
 
@@ -52,23 +52,24 @@ def browser(app: Starlette, **options: Any) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def open_application(data_dir: Path, *, given: Settings | None = None, **settings: Any) -> AsyncIterator[Application]:
-    """`given`: settings that were loaded in another way, for what only loading fills in."""
-    own: dict[str, Any] = {"data_dir": data_dir, "superuser": "ada", "superuser_password": SecretStr("a-long-password")}
+async def open_application(
+    data_dir: Path, *, given: Settings | None = None, is_a_stranger: bool = False, **settings: Any
+) -> AsyncIterator[Application]:
+    """`given`: settings that were loaded in another way, for what only loading fills in.
+
+    `is_a_stranger`: has no ids or keys in common with other applications of the tests.
+    """
+    own: dict[str, Any] = {"data_dir": data_dir, **prepared_folders.FIRST_USER}
     chosen = Settings(**own, **settings) if given is None else given.model_copy(update=own)
-    async with open_services(chosen) as services:
+    people = None if is_a_stranger else await prepared_folders.prepare_people(data_dir, chosen)
+    async with open_services(chosen, passwords=prepared_folders.cheap_passwords()) as services:
         app = create_app(services, chosen)
-        user = await services.accounts.find_user_by_name("ada")
-        assert user is not None
-        caller = Caller(user.id, user.username, user.is_superuser, Credential.LOCAL)
-        other = await services.accounts.create_user("bob", "another-password", is_active=True)
-        _, key = await services.api_keys.create(caller, name="tests")
-        _, strange_key = await services.api_keys.create(Caller(other.id, other.username, False, Credential.LOCAL), name="tests")
-        project = await services.projects.default_project(caller)
+        people = people or await prepared_folders.add_people(services)
+        project = await services.projects.default_project(people.ada)
         async with (
             app.router.lifespan_context(app),
-            browser(app, headers={"x-api-key": key}) as http,
-            browser(app, headers={"x-api-key": strange_key}) as stranger,
+            browser(app, headers={"x-api-key": people.ada_key}) as http,
+            browser(app, headers={"x-api-key": people.bob_key}) as stranger,
             browser(app) as nobody,
         ):
-            yield Application(app, services, caller, key, project.id, http, stranger, nobody)
+            yield Application(app, services, people.ada, people.ada_key, project.id, http, stranger, nobody)

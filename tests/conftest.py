@@ -15,6 +15,7 @@ PLUGIN = Path(__file__).parent / "plugin"
 # The tests' components come in by the public door: as an installed package with entry points.
 sys.path.insert(0, str(PLUGIN))
 
+from tests import prepared_folders  # noqa: E402 - after the plugin can be found
 from tests.application import Application, open_application  # noqa: E402 - after the plugin can be found
 from tests.databases import (  # noqa: E402 - as above
     database,
@@ -44,3 +45,7 @@ __all__ = [
 async def application(tmp_path: Path) -> AsyncIterator[Application]:
     async with open_application(tmp_path / "data") as opened:
         yield opened
+
+
+def pytest_sessionfinish() -> None:
+    prepared_folders.forget()

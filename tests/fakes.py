@@ -96,6 +96,9 @@ class FakeFlows:
     async def find_flow(self, flow_id_or_name: str) -> ChildFlow | None:
         return next((flow for flow in self.flows if flow_id_or_name in (flow.id, flow.name)), None)
 
+    async def list_flows(self) -> list[ChildFlow]:
+        return list(self.flows)
+
     async def run_flow(
         self, flow_id: str, *, input_value: str | None, values: Mapping[tuple[str, str], Any], session_id: str
     ) -> ChildResult:
@@ -195,6 +198,7 @@ class FakeRunContext:
     run_id: str = "00000000-0000-7000-8000-000000000001"
     flow_id: str = "00000000-0000-7000-8000-000000000002"
     flow_name: str = "A flow"
+    owner_id: str = "00000000-0000-7000-8000-000000000003"
     session_id: str = "the-run-session"
     state: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -252,6 +256,9 @@ class FakeRunContext:
 
     async def resolve_variable(self, name: str, *, is_secret: bool) -> str | None:
         return self.variables.get(name)
+
+    async def list_variable_names(self) -> list[str]:
+        return sorted(self.variables)
 
 
 def build(

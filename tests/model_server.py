@@ -34,6 +34,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.loopback import LoopbackServer
+
 
 @dataclass(frozen=True)
 class Says:
@@ -166,8 +168,11 @@ class ModelServer:
             Route("/openai/deployments/{deployment}/chat/completions", self._chat, methods=["POST"]),
             Route("/openai/deployments/{deployment}/embeddings", self._embeddings, methods=["POST"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), log_level=100, lifespan="off", ws="none", loop="asyncio", access_log=False)
-        self._server = uvicorn.Server(config)
+        app = Starlette(routes=routes)
+        config = uvicorn.Config(
+            app, log_level=100, lifespan="off", ws="none", loop="asyncio", access_log=False, timeout_graceful_shutdown=0
+        )
+        self._server = LoopbackServer(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     @property
@@ -382,8 +387,7 @@ class ModelServer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._server.should_exit = True
-        self._server.force_exit = True
+        self._server.stop()
         self._thread.join(timeout=10)
         self._socket.close()
 

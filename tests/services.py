@@ -8,17 +8,18 @@ from typing import Any
 
 from mcp_server.settings import Settings
 from mcp_server.wiring import open_services
-from projects.access.caller import Caller, Credential
+from projects.access.caller import Caller
 from projects.services import ProjectServices
+from tests import prepared_folders
 
 
 @asynccontextmanager
 async def open_test_services(data_dir: Path, **settings: Any) -> AsyncIterator[tuple[ProjectServices, Caller]]:
     """Services as `headwater serve` builds them, and the first user as caller."""
-    async with open_services(Settings(data_dir=data_dir, superuser="ada", superuser_password="a-long-password", **settings)) as services:
-        user = await services.accounts.find_user_by_name("ada")
-        assert user is not None
-        yield services, Caller(user.id, user.username, user.is_superuser, Credential.LOCAL)
+    chosen = Settings(data_dir=data_dir, **prepared_folders.FIRST_USER, **settings)
+    await prepared_folders.prepare_first_user(data_dir, chosen)
+    async with open_services(chosen, passwords=prepared_folders.cheap_passwords()) as services:
+        yield services, await prepared_folders.first_caller(services)
 
 
 def to_text(document: Mapping[str, Any]) -> str:

@@ -13,7 +13,8 @@ FOLDERS = ("mcp_server", "rest_adapter", "projects", "storage")
 HOME = ROOT / "projects" / "outgoing"
 # A client's program, not the server: it calls the one address that it is started with, on the machine of whoever starts it.
 BRIDGE = ROOT / "mcp_server" / "bridge"
-# Passes requests on between the workers of one parent: to ports of theirs on loopback, which the parent chose and nobody else can name.
+# Passes requests on between the workers of one parent, to ports of theirs on loopback which the parent chose, and to the servers that the
+# operator listed as peers; nobody else can name one.
 RELAY = ROOT / "mcp_server" / "relay.py"
 
 # What sends requests, by library: "*" for all of it.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import mcp_types as types
-import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -19,6 +17,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
+
+from tests.loopback import serving
 
 
 @dataclass
@@ -92,24 +92,20 @@ async def tool_server() -> AsyncIterator[ToolServer]:
         await manager.handle_request(scope, receive, send)
 
     routes = [Route("/sse", open_stream), Mount("/messages/", app=sse.handle_post_message), Mount("/", app=handle)]
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    served.port = bound.getsockname()[1]
-    http = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level=100, lifespan="off", ws="none", timeout_graceful_shutdown=1))
+    is_there, is_over = asyncio.Event(), asyncio.Event()
 
     async def serve() -> None:  # a task of its own: fixtures are set up and torn down in different ones
-        async with manager.run():
-            await http.serve(sockets=[bound])
+        async with manager.run(), serving(Starlette(routes=routes), lifespan="off", ws="none") as served.port:
+            is_there.set()
+            await is_over.wait()
 
     running = asyncio.create_task(serve())
-    while not http.started:  # noqa: ASYNC110 (uvicorn tells nobody)
-        await asyncio.sleep(0)
+    await is_there.wait()
     try:
         yield served
     finally:
-        http.should_exit = True
+        is_over.set()
         await running
-        bound.close()
 
 
 async def _over_stdio() -> None:

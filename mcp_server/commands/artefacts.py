@@ -13,6 +13,7 @@ from client_configs.connection import Connection
 from client_configs.problems import InvalidConnection
 from client_configs.project_connection import project_connection, server_names
 from client_configs.server_manifest import make_server_manifest
+from mcp_server.own_command import OwnCommand
 from projects.access.project_access import AuthType, auth_type_of
 from projects.errors import InvalidInput
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def write_bundle(
-    services: ProjectServices, caller: Caller, project_id: str, *, base_url: str, version: str, output: Path | None
+    services: ProjectServices, caller: Caller, project_id: str, *, base_url: str, version: str, output: Path | None, own: OwnCommand
 ) -> None:
     """Write the `.mcpb` file and say where; `output` may be a folder. Raises InvalidInput when it cannot be written."""
     project, connection = await _connected(services, caller, project_id, base_url)
@@ -37,9 +38,8 @@ async def write_bundle(
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror or error}.") from None
     click.echo(f"{path}: {project.name!r} at {connection.http_url}, {len(tools)} {'tool' if len(tools) == 1 else 'tools'}.")
-    click.echo(
-        "Open it with Claude Desktop. " + ("It asks for an API key: headwater key create makes one." if connection.needs_key else "")
-    )
+    asks = f" It asks for an API key. To make one: {own.line('key create')}" if connection.needs_key else ""
+    click.echo(f"Open it with Claude Desktop.{asks}")
 
 
 async def print_manifest(services: ProjectServices, caller: Caller, project_id: str, *, base_url: str, version: str) -> None:

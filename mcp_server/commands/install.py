@@ -28,10 +28,11 @@ from client_configs.installation import (
     plan_removal,
 )
 from client_configs.placement import container_note, placement_notes, reaching_transport
-from client_configs.problems import ClientNotFound, InstallationProblem, InvalidConnection
+from client_configs.problems import ClientNotFound, InstallationProblem, InvalidConnection, NameTaken
 from client_configs.project_connection import project_connection, server_names
 from client_configs.registry import CLIENTS, find_client
 from mcp_server.bridge.remote import KEY_VARIABLE
+from mcp_server.own_command import OwnCommand
 from mcp_server.reach import Reach, reach_by_address, reach_by_command
 from mcp_server.this_machine import is_in_container, own_executable, this_machine
 from projects.errors import InvalidInput
@@ -80,15 +81,18 @@ def options_of(
 class Installer:
     """One project for one person on this machine."""
 
-    def __init__(self, services: ProjectServices, caller: Caller, project_name: str, connection: Connection, machine: Machine) -> None:
+    def __init__(
+        self, services: ProjectServices, caller: Caller, project_name: str, connection: Connection, machine: Machine, own: OwnCommand
+    ) -> None:
         self._services = services
         self._caller = caller
         self._project_name = project_name
         self._connection = connection
         self._machine = machine
+        self._own = own
 
     @classmethod
-    async def of(cls, services: ProjectServices, caller: Caller, project_id: str, base_url: str) -> Installer:
+    async def of(cls, services: ProjectServices, caller: Caller, project_id: str, base_url: str, own: OwnCommand) -> Installer:
         """Raises InvalidInput when clients cannot be given the server's address."""
         project = await services.projects.get(caller, project_id)
         names = server_names([(each.id, each.name) for each in await services.projects.list_projects(caller)])
@@ -96,7 +100,7 @@ class Installer:
             connection = project_connection(base_url, project.id, names[project.id])
         except InvalidConnection as problem:
             raise InvalidInput(f"{problem.message} Set HEADWATER_PUBLIC_URL.") from None
-        return cls(services, caller, project.name, replace(connection, executable=own_executable()), this_machine())
+        return cls(services, caller, project.name, replace(connection, executable=own_executable()), this_machine(), own)
 
     async def install(self, client: Client, options: Options) -> None:
         """Raises InstallationProblem."""
@@ -158,14 +162,14 @@ class Installer:
             await self._services.api_keys.delete(self._caller, key.id)
             click.echo(f'  revoked its key "{key.name}"')
         else:
-            click.echo(f'  its key "{key.name}" is still good; to revoke it: headwater key revoke {key.id}')
+            click.echo(f'  its key "{key.name}" is still good; to revoke it: {self._own.line(f"key revoke {key.id}")}')
 
     async def show_list(self, options: Options) -> None:
         """Each client with a file: is it here, does it have the project, does the server answer what stands there."""
         for client in CLIENTS:
             status = find_status(client, self._connection, self._machine, scope=options.scope, project_folder=options.project_folder)
             if status.path is None and status.problem is not None and not status.is_available:
-                state = "by hand: headwater config " + client.id
+                state = "by hand: " + self._own.line(f"config {client.id}", with_address=True)
             elif status.problem is not None:
                 state = f"cannot be read: {status.problem}"
             elif status.is_installed:
@@ -184,7 +188,8 @@ class Installer:
             notes.append(note)
         place = described.project_file if options.scope is Scope.PROJECT else described.user_file
         if block is not None:
-            click.echo(f"Put this into {place or 'its settings'}, with a key of `headwater key create` in place of the words:", err=True)
+            making = self._own.line("key create")
+            click.echo(f"Put this into {place or 'its settings'}, with a key of `{making}` in place of the words:", err=True)
             click.echo(block.rstrip("\n"))
         for label, text in (
             ("by hand", described.instructions),
@@ -216,7 +221,7 @@ class Installer:
         did = f"wrote {applied.path}{_kept(applied)}" if applied.was_changed else f"{applied.path} has it already"
         click.echo(f"{plan.client.display_name}: {did}")
         click.echo(f"  server  {self._connection.server_name}, {self._connection.http_url}")
-        click.echo(f'  key     "{key.name}"; to revoke it alone: headwater key revoke {key.id}')
+        click.echo(f'  key     "{key.name}"; to revoke it alone: {self._own.line(f"key revoke {key.id}")}')
         if plan.key_handling is KeyHandling.REFERENCE:
             if key.clear is not None:
                 click.echo(f"          {key.clear}\n          This once: the file is shared and does not hold it.")
@@ -268,6 +273,8 @@ async def install_all(installer: Installer, clients: Sequence[Client], options: 
             click.echo(f"{client.display_name}: {problem.message}", err=True)
             if isinstance(problem, ClientNotFound) and (note := installer.container_note(client)) is not None:
                 click.echo(f"  {note}", err=True)
+            if isinstance(problem, NameTaken):
+                click.echo("  To put this project in its place: the same command with --replace.", err=True)
     if failed:
         raise click.exceptions.Exit(1)
 

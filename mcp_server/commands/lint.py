@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcp_server.commands.shown import visible
+
 if TYPE_CHECKING:
     from projects.tools import Finding
 
@@ -19,7 +21,8 @@ def report(findings: Sequence[Finding], *, as_json: bool) -> None:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            click.echo(f"{finding.severity}: {_about(finding)} [{finding.rule}]\n  {finding.message}\n  {finding.advice}")
+            told = f"{finding.severity}: {_about(finding)} [{finding.rule}]", f"  {finding.message}", f"  {finding.advice}"
+            click.echo("\n".join(map(visible, told)))
         errors = sum(finding.severity == "error" for finding in findings)
         click.echo(f"{errors} errors, {len(findings) - errors} warnings." if findings else "Nothing found.")
     if any(finding.severity == "error" for finding in findings):

@@ -91,12 +91,19 @@ class _GoodToken:
 class AccountService:
     """Accounts and sessions. Usernames are told apart without regard to case."""
 
-    def __init__(self, database: Database, settings: AccessSettings, *, on_removed: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: AccessSettings,
+        *,
+        passwords: Passwords | None = None,
+        on_removed: Callable[[], None] | None = None,
+    ) -> None:
         self._database = database
         self._on_removed = on_removed
         self._settings = settings
         self._tokens = TokenSigner(settings.secret_key, settings.algorithm)
-        self._passwords = Passwords(rounds=settings.password_rounds, memory_kib=settings.password_memory_kib)
+        self._passwords = passwords or Passwords(rounds=settings.password_rounds, memory_kib=settings.password_memory_kib)
         self._good_tokens: CatalogueCache[bytes, _GoodToken] = CatalogueCache()
         self._automatic: CatalogueCache[None, Caller] = CatalogueCache()
 

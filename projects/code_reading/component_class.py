@@ -11,6 +11,7 @@ from projects import catalogue
 from projects.catalogue import Node
 from projects.code_reading import syntax
 from projects.code_reading.syntax import CodeProblem, CodeUnreadable, NotLiteral
+from projects.custom_code import stock_names
 
 MAX_FIELDS = 500
 
@@ -63,6 +64,12 @@ _ANNOTATIONS: Mapping[str, str] = {
     "Dict": "dict",
 }
 _NAMES_OF_TYPES: Mapping[str, str] = {"str": "Message", "Text": "Message", "dict": "Data"}
+# What the code would do to its own node when a field changes.
+_CHANGES = {
+    "update_build_config": "the fields",
+    "update_outputs": "the outputs",
+    "update_frontend_node": "the node",
+}
 _AROUND_TYPES = frozenset(("list", "List", "Optional", "Union", "Sequence", "Iterator", "AsyncIterator", "Annotated"))
 
 
@@ -87,32 +94,50 @@ def read_component(code: str) -> ReadComponent:
 def _component_classes(tree: ast.Module) -> Iterator[ast.ClassDef]:
     """Classes of the module whose base is called a component, or one of the module's own components; the last of such a line first."""
     own: dict[str, ast.ClassDef] = {}
+    stock = stock_names.imported(tree)
     for statement in tree.body:
         if isinstance(statement, ast.ClassDef):
             bases = {_last_name(base) for base in statement.bases}
-            if any(base.endswith("Component") or base in own for base in bases):
+            if any("Component" in base or "LC" in base or base in stock or base in own for base in bases):
                 own[statement.name] = statement
-    bases_of_others = {_last_name(base) for each in own.values() for base in each.bases}
+    bases_of_others = {_last_name(base) for each in own.values() for base in each.bases} - {
+        each.name
+        for each in own.values()
+        if each.name in stock  # called like what it is made from
+    }
     yield from (each for each in own.values() if each.name not in bases_of_others)
 
 
 class _Reader:
     def __init__(self, tree: ast.Module, found: ast.ClassDef) -> None:
         self._class = found
-        self._names = syntax.constants(found.body, syntax.constants(tree.body))
-        self._methods = {each.name: each for each in found.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+        self._lineage = list(_lineage(tree, found))
+        self._names = syntax.constants(tree.body)
+        for each in reversed(self._lineage):
+            self._names = syntax.constants(each.body, self._names)
+        self._methods = {
+            method.name: method
+            for each in reversed(self._lineage)
+            for method in each.body
+            if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        self._stock = _stock_node(tree, found)
         self._unread: list[CodeProblem] = []
 
     def read(self, code: str) -> ReadComponent:
-        attributes = dict(_attributes(self._class))
+        attributes = {name: value for each in reversed(self._lineage) for name, value in _attributes(each)}
         template: dict[str, Node] = {_CODE: code_field(code)}
         if isinstance(listed := attributes.get("inputs"), ast.expr):
             self._add(template, self._inputs(listed))
+        elif self._stock is not None:
+            self._add(template, self._stock_entries("inputs"))
         elif "build" in self._methods:
             self._add(template, self._arguments(self._methods["build"]))
         outputs: list[Node] = []
         if isinstance(listed := attributes.get("outputs"), ast.expr):
             outputs = list(self._outputs(listed))
+        elif self._stock is not None:
+            outputs = list(self._stock_entries("outputs"))
         elif "build" in self._methods:
             types = _types_of(self._methods["build"].returns)
             outputs = [catalogue.output_field("output", method="build", types=types, display_name=", ".join(types) or "Output")]
@@ -121,7 +146,12 @@ class _Reader:
             value = self._value(attributes[name]) if name in attributes else None
             if isinstance(value, kind):
                 given[name] = value
+        if self._stock is not None:
+            given = {**{name: self._stock[name] for name in ("display_name", "description", "icon")}, **given}
         given.setdefault("display_name", self._class.name)
+        for name, changed in _CHANGES.items():
+            if (method := self._methods.get(name)) is not None:
+                self._unread.append(CodeProblem(method.lineno, f"{name} is not run, so it changes nothing of {changed}"))
         metadata: Node = {"component_class_name": self._class.name}
         if self._unread:
             metadata["unread"] = [str(problem) for problem in self._unread]
@@ -145,15 +175,32 @@ class _Reader:
 
     # --- inputs and outputs as lists of calls
 
-    def _calls(self, listed: ast.expr) -> Iterator[tuple[str, ast.Call]]:
-        if not isinstance(listed, ast.List | ast.Tuple):
-            self._unread.append(CodeProblem(listed.lineno, "this list is known only when the code runs"))
-            return
-        for item in listed.elts:
-            if isinstance(item, ast.Call):
-                yield _last_name(item.func), item
-            else:
-                self._unread.append(CodeProblem(item.lineno, "these entries are known only when the code runs"))
+    def _calls(self, listed: ast.expr) -> Iterator[tuple[str, ast.Call] | Node]:
+        """(class, call) of each entry, and what a stock component has where its list is taken over."""
+        match listed:
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                for item in items:
+                    if isinstance(item, ast.Call):
+                        yield _last_name(item.func), item
+                    elif isinstance(item, ast.Starred):
+                        yield from self._calls(item.value)
+                    else:
+                        self._unread.append(CodeProblem(item.lineno, "these entries are known only when the code runs"))
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                yield from self._calls(left)
+                yield from self._calls(right)
+            case ast.Attribute(attr="inputs" | "outputs" as what) if self._stock is not None:
+                yield from self._stock_entries(what)
+            case _:
+                self._unread.append(CodeProblem(listed.lineno, "this list is known only when the code runs"))
+
+    def _stock_entries(self, what: str) -> Iterator[Node]:
+        """The fields or outputs of the stock component that the class is made from."""
+        assert self._stock is not None
+        if what == "outputs":
+            yield from self._stock["outputs"]
+        else:
+            yield from (field for name, field in self._stock["template"].items() if name not in ("_type", _CODE))
 
     def _keywords(self, call: ast.Call) -> dict[str, Any]:
         read: dict[str, Any] = {}
@@ -168,7 +215,11 @@ class _Reader:
         return read
 
     def _inputs(self, listed: ast.expr) -> Iterator[Node]:
-        for input_class, call in self._calls(listed):
+        for entry in self._calls(listed):
+            if isinstance(entry, dict):
+                yield entry
+                continue
+            input_class, call = entry
             given = self._keywords(call)
             name = given.get("name")
             if not isinstance(name, str) or not name or name in (_CODE, "_type"):
@@ -186,7 +237,11 @@ class _Reader:
             yield catalogue.template_field(name, input_class, type, **keys)
 
     def _outputs(self, listed: ast.expr) -> Iterator[Node]:
-        for _, call in self._calls(listed):
+        for entry in self._calls(listed):
+            if isinstance(entry, dict):
+                yield entry
+                continue
+            _, call = entry
             given = self._keywords(call)
             name, method = given.get("name"), given.get("method")
             if not isinstance(name, str) or not name:
@@ -245,6 +300,30 @@ def code_field(code: str) -> Node:
     """The field that holds a component's code. It is kept and shown, never run."""
     field = catalogue.template_field(_CODE, "", _CODE, value=code, advanced=True, multiline=True, dynamic=True, required=True)
     return {key: value for key, value in field.items() if key != "_input_type"}
+
+
+def _lineage(tree: ast.Module, found: ast.ClassDef) -> Iterator[ast.ClassDef]:
+    """The class, and those of the text that it is made from, nearest first."""
+    classes = {each.name: each for each in tree.body if isinstance(each, ast.ClassDef)}
+    seen: set[str] = set()
+    waiting = [found]
+    while waiting:
+        each = waiting.pop(0)
+        if each.name not in seen:
+            seen.add(each.name)
+            yield each
+            waiting += [classes[name] for base in each.bases if (name := _last_name(base)) in classes]
+
+
+def _stock_node(tree: ast.Module, found: ast.ClassDef) -> Node | None:
+    """The node of the stock component that the class is made from; None when it is made from none."""
+    name = stock_names.stock_base(tree, found.name)
+    if name is None:
+        return None
+    from projects.custom_code import stock  # few texts are, and it brings what they are told of our components
+
+    component = stock.find(name)
+    return None if component is None else catalogue.component_node(component)
 
 
 def _attributes(found: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:

@@ -49,12 +49,18 @@ def node_with_variables(node: Mapping[str, Any], field: str, variables: list[str
         if name not in variables and name not in elsewhere:
             template.pop(name, None)
     for name in variables:
-        template.setdefault(
-            name, catalogue.template_field(name, "MultilineInput", "str", display_name=name, multiline=True, input_types=["Message"])
-        )
+        template.setdefault(name, _field_of(name))
     made["template"] = template
     made["custom_fields"] = {**custom, field: variables}
     return made
+
+
+def _field_of(variable: str) -> Node:
+    """Langflow gives these fields keys of their own, fewer than a catalogue's."""
+    field = catalogue.template_field(variable, "", "str", display_name=variable, multiline=True, input_types=["Message"])
+    for key in ("_input_type", "list_add_label", "tool_mode"):
+        del field[key]
+    return {**field, "field_type": "str", "fileTypes": [], "file_path": ""}
 
 
 def _lone_single(template: str) -> int | None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import importlib.util
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 MAX_CODE_LENGTH = 200_000
+MAX_FIELDS = 2_000  # in one f-string: Python 3.11 takes time that grows with their square
+MAX_MISSING = 100  # imports that are told: each is looked for in every folder of packages
+_F_STRING = re.compile(r"[fF][rR]?(\"\"\"|'''|\"|')")
 _MAX_DEPTH = 20
 _MAX_INTEGER = 2**63
 
@@ -48,6 +52,8 @@ def parse(code: str) -> ast.Module:
     """The tree of the code. Raises CodeUnreadable."""
     if len(code) > MAX_CODE_LENGTH:
         raise CodeUnreadable(CodeProblem(1, f"the code has {len(code):,} characters; at most {MAX_CODE_LENGTH:,} are read"))
+    if (line := _long_f_string(code)) is not None:
+        raise CodeUnreadable(CodeProblem(line, f"an f-string has more than {MAX_FIELDS:,} fields"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd escape in somebody's text is no news for this server's log
@@ -60,10 +66,29 @@ def parse(code: str) -> ast.Module:
         raise CodeUnreadable(CodeProblem(1, str(error))) from None
 
 
+def _long_f_string(code: str) -> int | None:
+    """The line of what looks like an f-string of very many fields."""
+    if code.count("{") <= MAX_FIELDS:
+        return None
+    joined = code.replace("\\\n", "  ").replace("\\\r\n", "   ")
+    counted = dict.fromkeys(("'''", '"""', "\n"), 0)  # what ends a string → up to where
+    for found in _F_STRING.finditer(joined):
+        mark = found[1] if len(found[1]) == 3 else "\n"
+        if found.start() < counted[mark]:
+            continue
+        end = joined.find(mark, found.end())
+        counted[mark] = len(joined) if end < 0 else end
+        if joined.count("{", found.end(), counted[mark]) > MAX_FIELDS:
+            return joined.count("\n", 0, found.start()) + 1
+    return None
+
+
 def missing_imports(tree: ast.Module) -> list[CodeProblem]:
     """Roots of plain top-level imports that this server's Python does not have. They are looked for, never imported."""
-    problems = []
+    problems: list[CodeProblem] = []
     for statement in tree.body:
+        if len(problems) >= MAX_MISSING:
+            break
         if isinstance(statement, ast.Import):
             for alias in statement.names:
                 root = alias.name.partition(".")[0]

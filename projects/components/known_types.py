@@ -20,8 +20,8 @@ class _Kind:
     types: tuple[str, ...]
 
 
-# What is said of every node that carries or writes code.
-CODE_REASON = "Its code is not run: this version runs no code from flows, and no setting allows it."
+# What is said of stock components that run what is typed into them, or what a model writes.
+CODE_REASON = "Its code is not run: this version runs no code that is typed into a stock component, and no setting allows it."
 CODE_HINT = (
     "Replace it by Calculator, Data Operations, Parser or Regex Extractor; or let the operator install what it does as a plugin component "
     "(entry-point group headwater.components)."

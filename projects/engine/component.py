@@ -142,6 +142,7 @@ class Component:
     notifies: ClassVar[bool] = False
     # What an instance has besides. On the class, because most components never touch it.
     computing: str = ""  # the output that is being computed, by its name in the document
+    wanted: Sequence[str] = ()  # all outputs that this build computes, by their names in the document
     repeat: Callable[[Any], Awaitable[Any]] = staticmethod(_cannot_repeat)
     notifications: Sequence[tuple[str, Any]] = ()
     token_usage: Mapping[str, int] | None = None  # of models it asked without a message that carries it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import httpx  # 50 ms that a start need not pay
     import httpx2
 
+
+current_step: ContextVar[str] = ContextVar("current_step", default="")
+"""The vertex that a component works for: the step of its run, also inside what a loop repeats. What it leaves behind is that step's."""
 
 # With it a flow that calls its own tool by way of the network is one level deeper each time, and ends at the depth bound.
 DEPTH_HEADER = "x-headwater-depth"
@@ -43,6 +47,10 @@ class FlowAccess(Protocol):
 
     async def find_flow(self, flow_id_or_name: str) -> ChildFlow | None:
         """By id or by name."""
+        ...
+
+    async def list_flows(self) -> Sequence[ChildFlow]:
+        """All that the run may run, without their inputs and outputs."""
         ...
 
     async def run_flow(
@@ -158,6 +166,11 @@ class RunContext(Protocol):
     def flow_name(self) -> str: ...
 
     @property
+    def owner_id(self) -> str:
+        """Whose flow it is."""
+        ...
+
+    @property
     def session_id(self) -> str: ...
 
     @property
@@ -232,4 +245,8 @@ class RunContext(Protocol):
 
         `is_secret`: the field it goes into is a password field. A stored credential goes nowhere else; then InvalidInput is raised.
         """
+        ...
+
+    async def list_variable_names(self) -> list[str]:
+        """Of the owner's stored variables."""
         ...

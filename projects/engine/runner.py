@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from projects.engine import coercion, frozen, schedule, tool_mode
 from projects.engine.coercion import CoercionError, Convert
 from projects.engine.component import NOTIFIED, Component, ComponentError, Input, InputKind, Output, PauseRun, SourceInfo, VertexInfo
-from projects.engine.context import RunContext
+from projects.engine.context import RunContext, current_step
 from projects.engine.events import LogAdded, OnEvent, RunStarted, VertexFailed, VertexFinished, VertexResult, VertexStarted, ignore
 from projects.engine.graph import Edge, Field, Graph, Vertex
 from projects.engine.questions import Question
@@ -477,11 +477,17 @@ class _Run:
         """Build one vertex; what may start after it."""
         if not self._steps.take() % _TURNS_BEFORE_YIELDING:
             await asyncio.sleep(0)
+        is_step = self._root is self
+        if is_step:
+            within = current_step.set(self._plan.order.ids[position])
         try:
             result = await self._build(position)
         except PauseRun as pause:
             self._pauses[position] = pause
             return []
+        finally:
+            if is_step:
+                current_step.reset(within)
         self._done[position] = result
         ready, excluded = self._progress.finish(position, result.stopped_outputs)
         self._finished += 1
@@ -495,7 +501,7 @@ class _Run:
                     total=total,
                     excluded=tuple(ids[index] for index in excluded),
                     next=tuple(ids[index] for index in ready),
-                    is_step=self._root is self,
+                    is_step=is_step,
                     notified=tuple(self.notified),
                 )
             )
@@ -547,6 +553,7 @@ class _Run:
             else:
                 if step.body is not None:
                     instance.repeat = self._repeating(step, step.body)
+                instance.wanted = tuple(wanted.name for wanted in step.outputs)
                 await instance.before_outputs()
                 for wanted in step.outputs:
                     output = instance.computing = wanted.name
@@ -644,6 +651,7 @@ class _Run:
             self._put(step, own, tool_mode.checked(step.vertex, step.component, step.fed_names, arguments))
             instance = step.component(vertex=step.info, inputs=own, context=self.context)
             instance.computing = wanted.name
+            instance.wanted = (wanted.name,)
             await instance.before_outputs()
             value = await getattr(instance, wanted.method)()
             self._root.notified += instance.notifications

@@ -15,6 +15,14 @@ _NEVER_AGAIN = 1 << 30  # a count of pending predecessors that does not reach ze
 
 def default_start(graph: Graph) -> str | None:
     """Where a run starts when nobody says: the first input vertex whose id holds "webhook", else "chat"; else everywhere."""
+    kept = graph.__dict__
+    if "_default_start" not in kept:  # with the graph, as every run of it asks
+        kept["_default_start"] = _default_start(graph)
+    start: str | None = kept["_default_start"]
+    return start
+
+
+def _default_start(graph: Graph) -> str | None:
     inputs = [vertex.id for vertex in graph.vertices.values() if vertex.is_input]
     for word in ("webhook", "chat"):
         for id in inputs:
@@ -42,6 +50,14 @@ def run_set(graph: Graph, start: str | None, stop: str | None) -> frozenset[str]
 
 def end_vertices(graph: Graph) -> tuple[str, ...]:
     """The vertices that answer for a flow, in file order: its outputs, or without any those that nothing follows."""
+    kept = graph.__dict__
+    if "_end_vertices" not in kept:
+        kept["_end_vertices"] = _end_vertices(graph)
+    ends: tuple[str, ...] = kept["_end_vertices"]
+    return ends
+
+
+def _end_vertices(graph: Graph) -> tuple[str, ...]:
     planned = run_set(graph, default_start(graph), None)
     outputs = tuple(id for id, vertex in graph.vertices.items() if vertex.is_output and id in planned)
     if outputs:

@@ -1,6 +1,6 @@
 """A flow document of any age becomes a graph that can run and a report that accounts for every node and edge in it.
 
-Above: `prepared.py` keeps what is compiled, `library.py` shows the report. Code inside a node is never executed.
+Above: `prepared.py` keeps what is compiled, `library.py` shows the report. Code inside a node is not executed here: it is read.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pydantic_core import from_json
 
 from projects.components.known_types import CODE_HINT, CODE_REASON, contains_code, describe_unsupported
 from projects.components.models_and_agents import model_fields
+from projects.custom_code.policy import policy_of
 from projects.engine import coercion, schedule, tool_mode
 from projects.engine.component import Component, Input
 from projects.engine.graph import ComponentClass, Edge, Field, Graph, Vertex, VertexOutput
 from projects.errors import FieldProblem, InvalidInput
-from projects.flows import groups, readiness
+from projects.flows import groups, own_code, readiness
 from projects.flows.groups import Expanded, NodeEntry, node_of
 from projects.flows.handles import EdgeEnds, types_match
 from projects.flows.import_report import EdgeReport, EdgeStatus, ImportReport, NodeReport, NodeStatus, Problem, ProblemKind
@@ -27,6 +28,8 @@ from projects.models.choice import missing_package
 NODE_LIMIT = 10_000  # a document with as many nodes is refused
 EDGE_LIMIT = 100_000
 MAX_NAME_LENGTH = 1_000  # of a node's id, type or display name
+
+MAX_CODE_CHARACTERS = 1_000_000  # of all nodes with code of their own: reading that takes seconds, and flows are read while others wait
 
 _INPUT_TYPES = frozenset(("ChatInput", "TextInput", "Webhook"))
 _OUTPUT_TYPES = frozenset(("ChatOutput", "TextOutput", "DataOutput"))
@@ -171,10 +174,12 @@ class _Compiler:
 
     def __init__(self, registry: ComponentSource) -> None:
         self._registry = registry
+        self._policy = policy_of(registry)
         self._report = ImportReport()
         self._vertices: dict[str, Vertex] = {}
         self._components: dict[str, ComponentClass | None] = {}
         self._declared: dict[ComponentClass, dict[str, Input]] = {}
+        self._code_characters = 0  # of nodes whose code counts
         self._left_out: dict[str, str] = {}  # ids of notes and groups → which of them
 
     def compile(self, expanded: Expanded) -> CompiledFlow:
@@ -210,26 +215,53 @@ class _Compiler:
                 )
             )
             return
-        component = self._find(identity.type)
-        report = self._judge(entry.id, identity, component)
+        component = self._meant(identity)
+        report, component = self._judge(entry.id, identity, component)
         self._report.nodes.append(report)
-        if report.status is not NodeStatus.NATIVE:
-            component = None
         self._vertices[entry.id] = self._vertex(entry, identity, component, report)
+
+    def _meant(self, identity: _Identity) -> ComponentClass | None:
+        """What the node's type means; or the stock component whose name its text only repeats."""
+        component = self._find(identity.type)
+        if component is None or identity.node.get("edited") is True:
+            stock = own_code.stock_type(_code_of(identity.node))
+            if stock is not None and (found := self._find(stock)) is not None:
+                return found
+        return component
 
     def _find(self, type: str) -> ComponentClass | None:
         if type not in self._components:
             self._components[type] = self._registry.find(type)
         return self._components[type]
 
-    def _judge(self, id: str, identity: _Identity, component: ComponentClass | None) -> NodeReport:
-        """What stands behind a node. A known type that its author has not edited is ours, whatever code it carries."""
+    @property
+    def _has_too_much_code(self) -> bool:
+        return self._code_characters > MAX_CODE_CHARACTERS
+
+    def _judge(self, id: str, identity: _Identity, component: ComponentClass | None) -> tuple[NodeReport, ComponentClass | None]:
+        """What stands behind a node, and its class where it can run. A known type that is not edited is ours, whatever code it carries."""
+        report = self._judged(id, identity, component)
+        if report.status is NodeStatus.CODE and identity.node.get("edited") is not True:
+            self._code_characters += len(_code_of(identity.node))
+        if report.status is NodeStatus.CODE and self._has_too_much_code:
+            reason = f"The nodes of this flow bring more than {MAX_CODE_CHARACTERS:,} characters of code; what is beyond that is not read."
+            return replace(report, reason=reason, hint="Divide the flow into several that run each other."), None
+        if report.status is NodeStatus.CODE and (code := _code_of(identity.node)):
+            return own_code.judged(report, identity.node, code, self._policy, self._report)
+        return report, component if report.status is NodeStatus.NATIVE else None
+
+    def _judged(self, id: str, identity: _Identity, component: ComponentClass | None) -> NodeReport:
         node, type, name = identity.node, identity.type, identity.display_name
         code = _code_of(node)
-        stands_in = component is not None and component.stands_for_edited
-        if (node.get("edited") is True and not stands_in) or (component is None and contains_code(type)):
-            told = "Its author edited the code of this component. " if node.get("edited") is True else ""
-            return NodeReport(id, type, NodeStatus.CODE, name, reason=f"{told}{CODE_REASON}{_hash_told(code)}", hint=CODE_HINT)
+        is_edited = node.get("edited") is True
+        if is_edited:
+            self._code_characters += len(code)
+            is_stock = component is not None and component.stands_for_edited
+            is_stock = is_stock or (component is not None and not self._has_too_much_code and own_code.stock_type(code) is not None)
+            is_edited = not is_stock
+        if is_edited or (component is None and contains_code(type)):
+            told = "Its author edited the code of this component. " if is_edited else ""
+            return NodeReport(id, type, NodeStatus.CODE, name, reason=f"{told}{CODE_REASON}", hint=CODE_HINT)
         if component is not None:
             stamped = _metadata(node).get("code_hash")
             if code and isinstance(stamped, str) and stamped != hashlib.sha256(code.encode("utf-8", "replace")).hexdigest()[: len(stamped)]:
@@ -243,7 +275,7 @@ class _Compiler:
             return NodeReport(id, type, NodeStatus.UNSUPPORTED, name, reason=known[0], hint=known[1])
         module = _metadata(node).get("module")
         if code and not (isinstance(module, str) and module.startswith(_STOCK_MODULES)):
-            reason = f"The type {type!r} is unknown here and the node carries code of its own. {CODE_REASON}{_hash_told(code)}"
+            reason = f"The type {type!r} is unknown here and the node carries code of its own. {CODE_REASON}"
             return NodeReport(id, type, NodeStatus.CODE, name, reason=reason, hint=CODE_HINT)
         if not type:
             return NodeReport(
@@ -462,11 +494,6 @@ def _code_of(node: Mapping[str, Any]) -> str:
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return value if isinstance(value, str) else ""
-
-
-def _hash_told(code: str) -> str:
-    """Which code it is, as whoever allows it will have to name it."""
-    return f" The SHA-256 of its code begins with {hashlib.sha256(code.encode('utf-8', 'replace')).hexdigest()[:12]}." if code else ""
 
 
 def read_field(name: str, raw: Mapping[str, Any], declared: Input | None, component_type: str, *, has_component: bool) -> Field:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import from_json
 
@@ -95,6 +95,24 @@ class Flow:
         *others, tags, created_at, updated_at = row
         values = [*others, None if tags is None else from_json(tags), created_at, updated_at]
         return cls(*values)
+
+
+class FlowSummary(NamedTuple):
+    """What long lists show of a flow. A tuple, for lists of thousands: it is made several times as fast. `tags` are JSON text."""
+
+    id: str
+    project_id: str
+    name: str
+    description: str | None
+    endpoint_name: str | None
+    is_component: bool
+    is_tool: bool
+    tool_name: str | None
+    tool_description: str | None
+    access: str
+    flow_type: str
+    tags: str | None
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ class NodeStatus(StrEnum):
     NOTE = "note"  # a remark on the canvas
     GROUP = "group"  # a flow inside a node; what is inside is listed too
     CODE = "code"  # carries its author's code, which is not run
+    CUSTOM = "custom"  # carries its author's code, which is run
     UNSUPPORTED = "unsupported"  # nothing stands behind it here
 
 
@@ -80,6 +81,7 @@ class ImportReport:
     nodes: list[NodeReport] = field(default_factory=list)
     edges: list[EdgeReport] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    code_allowed: dict[str, bool] = field(default_factory=dict)  # SHA-256 of each author's code → whether it could run then
 
     @property
     def missing(self) -> tuple[NodeProblem, ...]:

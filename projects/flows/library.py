@@ -17,6 +17,7 @@ from projects.flows.flow import (
     FlowChanged,
     FlowChanges,
     FlowDraft,
+    FlowSummary,
     Unset,
     check_values,
     draft_values,
@@ -106,6 +107,12 @@ class FlowLibrary:
             rows = await flows.list_owned(owner_id=caller.user_id, **chosen)
         return [Flow.from_row(row, with_document=True) for row in rows]
 
+    async def list_headers(self, caller: Caller, *, components: bool | None = None, flow_type: str | None = None) -> list[FlowSummary]:
+        """The same list, as little of each flow as a long list shows."""
+        chosen: dict[str, Any] = {"owner_id": caller.user_id, "is_component": components, "flow_type": flow_type}
+        async with reading(self._database) as session:
+            return list(map(FlowSummary._make, await FlowRepository(session).list_headers(**chosen, names=FlowSummary._fields)))
+
     async def page_flows(
         self,
         caller: Caller,
@@ -183,6 +190,12 @@ class FlowLibrary:
         if row is None:
             raise NotFound("flow", id_or_endpoint_name)
         return Flow.from_row(row, with_document=with_document)
+
+    async def list_owned(self, owner_id: str) -> list[Flow]:
+        """The owner's flows that are no components, oldest first, without their documents."""
+        async with reading(self._database) as session:
+            rows = await FlowRepository(session).list_headers(owner_id=owner_id, is_component=False)
+        return [Flow.from_header(row) for row in rows]
 
     async def find_owned_by_name(self, owner_id: str, name: str) -> Flow | None:
         """The owner's flow with this display name, without its document."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from projects.components.registry import ComponentRegistry
+from projects.custom_code.policy import CustomCodePolicy
 from projects.engine.graph import Graph
 from projects.errors import InvalidInput, NotFound
 from projects.flows import document
@@ -48,6 +49,7 @@ class FlowCache:
         """The owner's flow by id or endpoint name. Raises NotFound."""
         version = await catalogue_version(self._database)
         if version != self._version:
+            await self._registry.custom_code.refresh()
             self._resolved.clear()
             self._found.clear()
             self._version = version
@@ -79,10 +81,17 @@ class FlowCache:
                     self._found.popitem(last=False)
         return found
 
+    async def list_headers(self, owner_id: str) -> list[Flow]:
+        """The owner's flows without their documents."""
+        return await self._library.list_owned(owner_id)
+
     async def prepare(self, flow: Flow) -> PreparedFlow:
-        """The flow with its graph, compiled now if this version never was."""
-        graph, report = self._compiled.get((flow.id, flow.version)) or await self._compile(flow)
-        return PreparedFlow(flow, graph, report)
+        """The flow with its graph, compiled now if this version never was, or if its code is allowed or refused since."""
+        await self._registry.custom_code.refresh()
+        compiled = self._compiled.get((flow.id, flow.version))
+        if compiled is None or not decided_alike(compiled[1], self._registry.custom_code):
+            compiled = await self._compile(flow)
+        return PreparedFlow(flow, *compiled)
 
     async def prepare_all(self, flows: Sequence[Flow]) -> list[PreparedFlow]:
         """Those of the flows whose documents can be read; a document that cannot be read is logged and left out."""
@@ -102,3 +111,8 @@ class FlowCache:
         if len(self._compiled) > COMPILED_LIMIT:
             self._compiled.popitem(last=False)
         return made
+
+
+def decided_alike(report: ImportReport, policy: CustomCodePolicy) -> bool:
+    """Whether each author's code of a compiled flow still may run, or still may not."""
+    return all(policy.allows(hash) is allowed for hash, allowed in report.code_allowed.items())

@@ -93,7 +93,8 @@ PROVIDERS: tuple[Provider, ...] = (
     LOCAL,
 )
 
-KEY_NAMES: tuple[str, ...] = tuple(key for provider in PROVIDERS for key in provider.keys)
+# ElevenLabs has no models of ours and speaks for conversations by voice; its key is the operator's as theirs are.
+KEY_NAMES: tuple[str, ...] = (*(key for provider in PROVIDERS for key in provider.keys), "ELEVENLABS_API_KEY")
 
 # Models named without their provider, as older nodes and people do.
 _BY_MODEL = (

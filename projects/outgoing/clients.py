@@ -110,6 +110,11 @@ async def open_httpx2_client(
         yield client
 
 
+def tls_context() -> ssl.SSLContext:
+    """What connections that are no HTTP calls are encrypted with: the same certificates are believed."""
+    return _ssl_context(True)
+
+
 @cache
 def _ssl_context(verify: bool) -> ssl.SSLContext:
     """One for all clients: to read the certificates takes 20 ms."""

@@ -101,10 +101,6 @@ def stop_topic(process_id: str) -> str:
     return f"stop:{process_id}"
 
 
-QUEUE_TOPIC = "queue"
-"""Told when a run was put into the queue."""
-
-
 def webhooks_topic(flow_id: str) -> str:
     """What the flow's runs for webhooks tell, each as an `InnerEvent` of its run, the last a `RunEnded`."""
     return f"webhooks:{flow_id}"

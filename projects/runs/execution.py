@@ -121,6 +121,9 @@ class Execution:
         except LeaseLost:
             logger.warning("Run %s is no longer this process's: another one goes on with it, or it has ended there", identity.run_id)
             record.drop()
+            # Or what was written while the connection broke is there twice: then the row is still this process's, and the run begins again.
+            if run.parent is None and self._live.find(identity.run_id) is live:
+                self._let_go(identity.run_id)
             raise Unavailable(f"The run {identity.run_id} goes on in another process.") from None
         except ComponentFailed as error:
             error.run_id = identity.run_id
@@ -226,6 +229,7 @@ class Execution:
         live, observers = run.live, self._observers
         keeps_build = run.invocation.keeps_builds
         record, topic, events, graph, vertices = run.record, run_topic(run.identity.run_id), self._events, run.graph, run.live.vertices
+        is_for_hook = run.identity.kind == "webhook"
 
         async def follow(event: RunEvent) -> None:
             run.note(event)
@@ -252,7 +256,8 @@ class Execution:
             if run.is_durable and isinstance(event, VertexFinished) and event.is_step:
                 await record.commit_step(event.result, run.checkpoint().to_text())
             events.publish(topic, event)
-            self._tell_followers_of_hook(run, event)
+            if is_for_hook:
+                self._tell_followers_of_hook(run, event)
             if on_event is not ignore:
                 await run.tell(event)
 

@@ -37,13 +37,29 @@ class RunHandle:
 
         It may be called again. When the task that waits is cancelled before `detach`, the run is cancelled with it.
         """
-        try:
-            ended, _ = await asyncio.wait((self._task,), timeout=seconds)
-        except asyncio.CancelledError:
-            if not self._is_detached:
-                self._task.cancel()
-            raise
-        return self._task.result() if ended else None
+        task = self._task
+        if not task.done():
+            # What asyncio.wait does for many, for the one there is: every call of a tool waits here.
+            loop = asyncio.get_running_loop()
+            over = loop.create_future()
+
+            def tell(_: object = None) -> None:
+                if not over.done():
+                    over.set_result(None)
+
+            timer = None if seconds is None else loop.call_later(seconds, tell)
+            task.add_done_callback(tell)
+            try:
+                await over
+            except asyncio.CancelledError:
+                if not self._is_detached:
+                    task.cancel()
+                raise
+            finally:
+                task.remove_done_callback(tell)
+                if timer is not None:
+                    timer.cancel()
+        return task.result() if task.done() else None
 
     async def outcome(self) -> InvocationResult:
         """`wait` until the end, however long it takes."""

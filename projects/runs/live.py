@@ -32,8 +32,11 @@ class LiveRun:
     is_stopped: bool = False  # by somebody, and not because its time is over
 
     def stop(self) -> None:
+        try:
+            self.scope.reschedule(asyncio.get_running_loop().time())
+        except RuntimeError:
+            return  # it is ending already: stopped before, out of time, or through
         self.is_stopped = True
-        self.scope.reschedule(asyncio.get_running_loop().time())
 
 
 class LiveRuns:
@@ -51,7 +54,8 @@ class LiveRuns:
         self.outermost_count += run.is_outermost
 
     def remove(self, run: LiveRun) -> None:
-        del self._runs[run.identity.run_id]
+        if self._runs.get(run.identity.run_id) is run:  # else the run was begun anew here meanwhile
+            del self._runs[run.identity.run_id]
         self.outermost_count -= run.is_outermost
 
     def find(self, run_id: str, *, owner_id: str | None = None) -> LiveRun | None:

@@ -12,8 +12,7 @@ from typing import Any
 
 from projects.engine import snapshot
 from projects.runs import event_text
-from projects.runs.events import QUEUE_TOPIC, EventPort, stop_topic
-from projects.runs.queue import RunQueue
+from projects.runs.events import EventPort, stop_topic
 from storage.notifications import Notifications
 
 logger = logging.getLogger(__name__)
@@ -107,11 +106,8 @@ class OtherProcesses:
                 del self._wanted[topic]
 
 
-async def follow_others(process_id: str, events: EventPort, stop: Callable[[str], None], queue: RunQueue) -> None:
+async def follow_others(process_id: str, events: EventPort, stop: Callable[[str], None]) -> None:
     """Do at once what other processes ask of this one; it would be seen a little later in the database too."""
-    with events.subscribe(stop_topic(process_id), QUEUE_TOPIC) as asked:
+    with events.subscribe(stop_topic(process_id)) as asked:
         async for run_id in asked:
-            if run_id:
-                stop(run_id)
-            else:
-                queue.wake(is_own=False)
+            stop(run_id)

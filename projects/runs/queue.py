@@ -1,7 +1,8 @@
 """The queue of runs in the background: bounded, in the application's database, shared by every process on it.
 
-Above: `invocation.py` puts runs in (by committing them as `queued`) and runs what is taken out. Below: `storage/queue_leases.py`.
-A run is one process's while its lease lasts; what a dead process left behind goes back into the queue, or ends when its attempts are spent.
+Above: `invocation.py` puts runs in (by committing them as `queued`) and runs what is taken out. Below: `storage/queue_leases.py`, and with
+PostgreSQL `storage/queue_procrastinate.py`, which says whose turn it is in which process. Either way a run is one process's while its lease
+lasts; what a dead process left behind goes back into the queue, or ends when its attempts are spent.
 """
 
 import asyncio
@@ -12,20 +13,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Protocol
 
 from projects.errors import HeadwaterError, Unavailable
 from projects.runs import checkpoint as checkpoints
 from projects.runs.checkpoint import Checkpoint
 from projects.runs.record import LEASE
 from projects.unit_of_work import reading, writing
-from storage.database import Database
-from storage.queue_leases import QueueLeases
+from storage.database import Database, DatabaseUnavailable
+from storage.queue_leases import Glance, QueueGlances, QueueLeases
 from storage.runs import RunRepository
 from storage.tables import RunRow
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # between two looks for what other processes put in; what this one puts in is taken at once
+LOOK_SECONDS = 1.0  # between two looks for what other processes want; what this one puts in is taken at once
 RECOVER_SECONDS = 5.0  # between two looks for what dead processes left behind
 COUNT_SECONDS = 0.25  # for so long the length of the queue is taken to be what it was, but for what this process puts in
 RETRY_AFTER_SECONDS = 5
@@ -45,6 +47,22 @@ class QueueLimits:
     max_attempts: int = 3  # of a run whose process ended in the middle of it
 
 
+class Jobs(Protocol):
+    """What says which queued runs are this process's to take, where processes do not look for them themselves."""
+
+    def begin(self, run: Callable[[str], Awaitable[None]], *, places: int) -> None:
+        """Call `run` with the ids of queued runs, at most `places` at once; one is over when it returns."""
+
+    def stop(self) -> None:
+        """Call it no more."""
+
+    async def put_back(self, run_id: str) -> None:
+        """It was given here and not taken."""
+
+    async def mend(self) -> None:
+        """Have every queued run be given to some process again, whatever has died meanwhile."""
+
+
 async def nobody(process_ids: Sequence[str]) -> Sequence[str]:
     return ()
 
@@ -59,15 +77,17 @@ class RunQueue:
         process_id: str,
         limits: QueueLimits | None = None,
         dead_among: DeadAmong = nobody,
-        tell_others: Callable[[], None] = lambda: None,
+        jobs: Jobs | None = None,
+        glances: QueueGlances | None = None,
         is_taking: bool = True,
     ) -> None:
-        """`tell_others` is called when there may be something to take for other processes."""
+        """With `jobs` it takes what it is given, else what it finds; `glances` make looking cheap."""
         self._database = database
         self._process_id = process_id
         self._limits = limits or QueueLimits()
         self._dead_among = dead_among
-        self._tell_others = tell_others
+        self._jobs = jobs
+        self._glances = glances
         self._is_taking = is_taking and self._limits.places > 0
         self._has_stopped = False
         self._taken_up = 0
@@ -80,13 +100,19 @@ class RunQueue:
         self._stop: Callable[[str], None] = lambda run_id: None
         self._task: asyncio.Task[None] | None = None
         self._let_go: set[str] = set()
+        self._beginning = 0  # runs that were given here and have not begun yet
+        self._none_begins = asyncio.Event()
+        self._none_begins.set()
 
     async def begin(self, run_taken: RunTaken, stop: Callable[[str], None]) -> None:
         """`stop` ends a run that goes on here: somebody asked for that by way of another process."""
         self._run_taken = run_taken
         self._stop = stop
         if self._is_taking:
-            await self.take_now()
+            if self._jobs is None:
+                await self.take_now()
+            else:
+                self._jobs.begin(self._run_given, places=self._limits.places)
             self._task = asyncio.get_running_loop().create_task(self._work(), name="run queue")
 
     async def stop_taking(self) -> None:
@@ -94,6 +120,9 @@ class RunQueue:
         self._is_taking = False
         self._has_stopped = True
         self._woken.set()
+        if self._jobs is not None:
+            self._jobs.stop()
+            await self._none_begins.wait()
         if self._task is not None:
             await asyncio.wait({self._task})
             self._task = None
@@ -102,7 +131,9 @@ class RunQueue:
 
     @property
     def has_place(self) -> bool:
-        """Whether a run may begin here at once without overtaking one that waits."""
+        """Whether a run may begin here at once without overtaking one that waits. Where jobs are given out, every run waits for its own."""
+        if self._jobs is not None:
+            return False
         return not self._has_stopped and self._taken_up < self._limits.places and not (self._is_taking and self._may_hold_some)
 
     @property
@@ -131,16 +162,16 @@ class RunQueue:
             async with reading(self._database) as session:
                 self._length = await QueueLeases(session).count_queued()
             self._length_good_until = monotonic() + COUNT_SECONDS
-        if self._length >= self._limits.max_queued:
+        # Where jobs are given out, what will begin here at once is in the queue for a moment too, and what begins just now may still be.
+        free = self._limits.places - self._taken_up + self._beginning if self._jobs is not None and self._is_taking else 0
+        if self._length >= max(self._limits.max_queued, free):
             raise Unavailable(f"{self._length} runs wait for their turn already; try again later.", retry_after_seconds=RETRY_AFTER_SECONDS)
         self._length += 1
 
-    def wake(self, *, is_own: bool = True) -> None:
-        """Something was put in: here, or as others told, elsewhere."""
+    def wake(self) -> None:
+        """Something was put in here."""
         self._may_hold_some = True
         self._woken.set()
-        if is_own:
-            self._tell_others()
 
     # --- what is taken out
 
@@ -148,14 +179,12 @@ class RunQueue:
         """Take as many runs as there are places for, and begin them; how many."""
         async with self._taking:
             free = min(self._limits.places - self._taken_up, _AT_ONCE)
-            if not self._is_taking or free <= 0 or self._run_taken is None:
+            if not self._is_taking or free <= 0 or self._run_taken is None or self._jobs is not None:
                 return 0
             self._may_hold_some = False
             now = datetime.now(UTC)
             try:
-                async with reading(self._database) as session:
-                    is_empty = not await QueueLeases(session).count_queued()
-                if is_empty:
+                if not self._look(now).waits_for_a_process:
                     return 0
                 async with writing(self._database) as session:
                     rows = await QueueLeases(session).take(lease_owner=self._process_id, lease_expires_at=now + LEASE, now=now, limit=free)
@@ -170,6 +199,54 @@ class RunQueue:
                 except HeadwaterError as error:
                     logger.warning("Run %s could not begin: %s", row.id, error.message)
             return len(rows)
+
+    async def _run_given(self, run_id: str) -> None:
+        """Run it if it still waits; until it no longer takes up its place."""
+        self._beginning += 1
+        self._none_begins.clear()
+        over = asyncio.Event()
+        release = self.take_place()
+
+        def end() -> None:
+            release()
+            over.set()
+
+        try:
+            if self._has_stopped:
+                assert self._jobs is not None
+                await self._jobs.put_back(run_id)
+                end()
+                return
+            now = datetime.now(UTC)
+            async with writing(self._database) as session:
+                row = await QueueLeases(session).take_one(run_id, lease_owner=self._process_id, lease_expires_at=now + LEASE, now=now)
+            if row is None or self._run_taken is None:
+                end()
+                return
+            self._length = max(0, self._length - 1)
+            await self._run_taken(row, end)
+        except HeadwaterError as error:
+            logger.warning("Run %s could not begin: %s", run_id, error.message)
+            self.let_go(run_id)  # whether it was taken is not known when the database went away meanwhile
+            end()
+        except BaseException:
+            self.let_go(run_id)
+            end()
+            raise
+        finally:
+            self._beginning -= 1
+            if not self._beginning:
+                self._none_begins.set()
+        await over.wait()
+
+    def _look(self, now: datetime) -> Glance:
+        """What there may be to do, where that can be seen without asking for it."""
+        if self._glances is None:
+            return Glance(True, True, True)
+        try:
+            return self._glances.look(lease_owner=self._process_id, now=now)
+        except DatabaseUnavailable as error:
+            raise Unavailable("The database is busy or cannot be reached; try again shortly.") from error
 
     def let_go(self, run_id: str) -> None:
         """This process goes on with the run no more, and could not write that down: it is settled without waiting for its lease."""
@@ -220,10 +297,14 @@ class RunQueue:
         while self._is_taking:
             self._woken.clear()
             try:
+                seen = self._look(datetime.now(UTC))
                 if monotonic() >= next_recovery:
                     next_recovery = monotonic() + RECOVER_SECONDS
-                    await self.recover()
-                if self._taken_up:
+                    if seen.may_be_left_behind or self._let_go:
+                        await self.recover()
+                    if self._jobs is not None:
+                        await self._mend(self._jobs)
+                if self._taken_up and seen.is_to_be_stopped:
                     async with reading(self._database) as session:
                         to_stop = await RunRepository(session).list_to_cancel(lease_owner=self._process_id)
                     for run_id in to_stop:
@@ -236,3 +317,9 @@ class RunQueue:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS if self._is_taking else 0):
                     await self._woken.wait()
+
+    async def _mend(self, jobs: Jobs) -> None:
+        try:
+            await jobs.mend()
+        except DatabaseUnavailable as error:
+            logger.warning("Lost places in the queue are given back later: %s", error)

@@ -1,11 +1,13 @@
 """What a run leaves behind: one run row, its messages, and for each vertex a build and a transaction.
 
 Rows are gathered while the run goes on and committed together at its end. A run that takes longer than `visible_after_seconds`
-is written earlier, as `running`, so that it can be seen and settled if this process dies.
+is written earlier, as `running`, so that it can be seen and settled if this process dies. What a step stored is written when the step has
+finished and no earlier: one that is cut off runs again, and would store it twice.
 """
 
 import asyncio
 import json
+import logging
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +23,9 @@ from projects.errors import Unavailable
 from storage.database import Conflict, DatabaseUnavailable
 from storage.ids import new_id
 from storage.run_writer import RunBatch, RunUpdate, RunWriter
-from storage.tables import MessageRow, RunRow, RunVertexResultRow, TransactionRow, VertexBuildRow
+from storage.tables import Base, MessageRow, RunRow, RunVertexResultRow, TransactionRow, VertexBuildRow
+
+logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 TEXT_LIMIT = 6_000  # characters kept of one text in builds and transactions
@@ -92,6 +96,9 @@ class RunRecord:
         self._visible_after_seconds = visible_after_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._warnings: list[str] = []
+        self._showing: tuple[asyncio.Future[list[int]], RunBatch] | None = None  # what was written last, while nobody waits for it
+        self._was_put_back = False
+        self._of_steps: dict[str, list[tuple[type[Base], dict[str, Any]]]] = {}  # what steps stored that have not finished yet
         self.state = RunState.RUNNING
 
     def begin(self) -> None:
@@ -129,6 +136,7 @@ class RunRecord:
 
         While the database cannot be reached, what there is to write waits for the next time.
         """
+        await self._until_shown()
         self._keep((result,))
         values = {"checkpoint": checkpoint, "lease_expires_at": datetime.now(UTC) + LEASE, "warnings": self._warnings_text()}
         self._batch.updates.append(self._change(values))
@@ -136,7 +144,7 @@ class RunRecord:
         try:
             counts = await self._writer.write(batch)
         except DatabaseUnavailable:
-            self._batch = RunBatch(batch.inserts + self._batch.inserts, batch.updates + self._batch.updates, [])
+            self._put_back(batch)
             return
         except Conflict as error:
             raise LeaseLost from error
@@ -149,15 +157,18 @@ class RunRecord:
 
     async def put_off(self, checkpoint: str, *, available_at: datetime, attempt: int) -> None:
         """Into the queue again for another attempt, no earlier than that."""
+        await self._until_shown()
         await self._writer.write(self._back_to_queue(checkpoint, available_at=available_at, attempt=attempt))
 
     def drop(self) -> None:
         """Write nothing more."""
         self._stop_timer()
+        self._of_steps = {}
         self._take()
 
     def _back_to_queue(self, checkpoint: str, *, available_at: datetime | None = None, attempt: int | None = None) -> RunBatch:
         self._stop_timer()
+        self._of_steps = {}  # these steps run again
         values: dict[str, Any] = {
             "state": RunState.QUEUED.value,
             "lease_owner": None,
@@ -193,9 +204,10 @@ class RunRecord:
     def warnings(self) -> tuple[str, ...]:
         return tuple(self._warnings)
 
-    def add_message(self, message: Message) -> None:
+    def add_message(self, message: Message, *, step: str = "") -> None:
+        """`step` is the vertex that stores it; what none stores is the whole run's."""
         identity = self._identity
-        self._batch.inserts.append(
+        self._of_steps.setdefault(step, []).append(
             (
                 MessageRow,
                 {
@@ -244,6 +256,8 @@ class RunRecord:
 
         `fed`: fields that hold another vertex's output, which is kept there. `first_output` is where a failure is told.
         """
+        if result.error is None:
+            self._batch.inserts += self._of_steps.pop(result.vertex_id, ())
         outputs = _kept(result.outputs)
         if keeps_build:
             self._add_build(result, outputs, first_output)
@@ -321,6 +335,7 @@ class RunRecord:
 
     async def wait_for_person(self, pause: Pause, *, result: Mapping[str, Any]) -> None:
         """Commit what is left and what it takes to go on; the run is `waiting` then."""
+        await self._until_shown()
         further = {
             "questions": pause.questions,
             "checkpoint": pause.checkpoint,
@@ -330,8 +345,14 @@ class RunRecord:
         await self._writer.write(self._last(RunState.WAITING, result=result, error=None, further=further))
 
     async def finish(self, state: RunState, *, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None) -> None:
-        """Commit what is left with the state the run ended in; returns after the commit."""
-        await self._writer.write(self._last(state, result=result, error=error))
+        """Commit what is left with the state the run ended in; returns after the commit. Raises LeaseLost."""
+        await self._until_shown()
+        try:
+            await self._writer.write(self._last(state, result=result, error=error))
+        except Conflict as error_of_database:
+            if self._was_put_back:  # it had been written after all, and only the answer was lost
+                raise LeaseLost from error_of_database
+            raise
 
     def abandon(self, state: RunState, *, error: Mapping[str, Any]) -> None:
         """The same without waiting: the task is being cancelled and must not await."""
@@ -347,6 +368,10 @@ class RunRecord:
     ) -> RunBatch:
         self._stop_timer()
         self.state = state
+        if state is not RunState.WAITING:  # the steps that ask a person run again
+            for rows in self._of_steps.values():
+                self._batch.inserts += rows
+        self._of_steps = {}
         values = {
             "state": state.value,
             "result": None if result is None else _json(result),
@@ -378,14 +403,39 @@ class RunRecord:
             self._show()
 
     def _show(self) -> None:
-        """Write what there is now. Later rows follow at the same pace."""
+        """Write what there is now. Later rows follow at the same pace, and so does what could not be written."""
+        self._timer = asyncio.get_running_loop().call_later(LEASE.total_seconds() / 4, self._show)
+        self._settle_shown()
+        if self._showing is not None:
+            return
         if not self._is_written:
             self._batch.inserts.insert(0, (RunRow, self._row(RunState.RUNNING)))
             self._is_written = True
         else:
             self._batch.updates.append(self._change({"lease_expires_at": datetime.now(UTC) + LEASE}))
-        self._writer.write_soon(self._take())
-        self._timer = asyncio.get_running_loop().call_later(LEASE.total_seconds() / 4, self._show)
+        batch = self._take()
+        self._showing = self._writer.submit(batch), batch
+        self._showing[0].add_done_callback(lambda _: self._settle_shown())
+
+    async def _until_shown(self) -> None:
+        """What is written next must not overtake what this run needs to be there."""
+        if self._showing is not None:
+            await asyncio.wait((self._showing[0],))
+            self._settle_shown()
+
+    def _settle_shown(self) -> None:
+        if self._showing is None or not self._showing[0].done():
+            return
+        (written, batch), self._showing = self._showing, None
+        error = None if written.cancelled() else written.exception()
+        if isinstance(error, DatabaseUnavailable):
+            self._put_back(batch)
+        elif error is not None:
+            logger.error("What run %s has left so far was not written", self._identity.run_id, exc_info=error)
+
+    def _put_back(self, batch: RunBatch) -> None:
+        self._was_put_back = True
+        self._batch = RunBatch(batch.inserts + self._batch.inserts, batch.updates + self._batch.updates, [])
 
     def _take(self) -> RunBatch:
         batch, self._batch = self._batch, RunBatch(inserts=[], updates=[], key_uses=[])

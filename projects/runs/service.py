@@ -1,6 +1,6 @@
 """Runs for looking at: those that go on now, those that wait, and those that are over."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from projects.errors import InvalidInput, NotFound
 from projects.kept_text import can_be_kept, find_uuid
 from projects.runs import checkpoint as checkpoints
 from projects.runs.live import LiveRun, LiveRuns, VertexTiming
-from projects.runs.record import RunState
+from projects.runs.record import RunIdentity, RunState
 from projects.unit_of_work import reading
 from storage.database import Database
 from storage.run_vertex_results import RunVertexResultRepository
@@ -72,22 +72,27 @@ class Run:
         )
 
     @classmethod
-    def from_live(cls, live: LiveRun) -> "Run":
-        identity = live.identity
+    def accepted(cls, identity: RunIdentity, flow_name: str, state: RunState, warnings: Sequence[str] = (), attempt: int = 1) -> "Run":
+        """One that begins now, or waits for its turn."""
         return cls(
             id=identity.run_id,
             kind=identity.kind,
             principal=identity.principal,
             project_id=identity.project_id,
             flow_id=identity.flow_id,
-            flow_name=live.flow_name,
+            flow_name=flow_name,
             session_id=identity.session_id,
-            state=RunState.RUNNING,
-            attempt=live.attempt,
+            state=state,
+            attempt=attempt,
             created_at=identity.created_at,
-            started_at=identity.created_at,
+            started_at=None if state is RunState.QUEUED else identity.created_at,
             finished_at=None,
+            warnings=tuple(warnings),
         )
+
+    @classmethod
+    def from_live(cls, live: LiveRun) -> "Run":
+        return cls.accepted(live.identity, live.flow_name, RunState.RUNNING, attempt=live.attempt)
 
 
 class RunService:
@@ -103,7 +108,9 @@ class RunService:
         known = _known(run_id)
         # Before the database is asked: a run that ends in between is in one of the two.
         live = self._live.find(known, owner_id=caller.user_id)
-        found = await self._find(caller, known)
+        return await self._shown(caller, run_id, live, await self._find(caller, known))
+
+    async def _shown(self, caller: Caller, run_id: str, live: LiveRun | None, found: tuple[RunRow, str] | None) -> Run:
         if found is None:
             if live is None or not is_open_to(caller, live.identity.principal, live.identity.session_id):
                 raise NotFound("run", run_id)
@@ -113,7 +120,7 @@ class RunService:
             raise NotFound("run", run_id)
         if row.state == RunState.WAITING and row.available_at is not None and row.available_at <= datetime.now(UTC):
             await self._settle_expired(caller.user_id, row.id)
-            row, flow_name = await self._find(caller, known) or found
+            row, flow_name = await self._find(caller, row.id) or found
         return Run.from_row(row, flow_name)
 
     async def list_runs(
@@ -172,26 +179,25 @@ class RunService:
         by_id = {row.vertex_id: row.content for row in rows}
         return tuple(_readable(by_id[id] for id in ids if id in by_id))
 
-    async def vertices(self, caller: Caller, run_id: str) -> list[VertexTiming]:
-        """How each building of a vertex went, in order. Raises NotFound."""
+    async def get_with_vertices(self, caller: Caller, run_id: str) -> tuple[Run, list[VertexTiming]]:
+        """The run, and how each building of a vertex went, in order; never older than the run's state. Raises as `get` does."""
         known = _known(run_id)
         live = self._live.find(known, owner_id=caller.user_id)
-        if live is not None and not is_open_to(caller, live.identity.principal, live.identity.session_id):
-            raise NotFound("run", run_id)
         if live is not None and live.attempt == 1:
-            return list(live.vertices)
-        run = await self.get(caller, run_id)
+            vertices = list(live.vertices)
+            return await self.get(caller, run_id), vertices
         async with reading(self._database) as session:
-            rows = await VertexBuildRepository(session).list_of_run(run.id, owner_id=caller.user_id)
-        kept = [
+            found = await RunRepository(session).find_with_flow_name(known, owner_id=caller.user_id)
+            rows = await VertexBuildRepository(session).list_of_run(known, owner_id=caller.user_id) if found is not None else ()
+        vertices = [
             VertexTiming(row.vertex_id, from_json(row.data).get("display_name", ""), row.created_at, row.duration_seconds, row.params)
             for row in rows
         ]
         if live is not None:
             # Of a run that has gone on, the first part is in the database.
-            known_places = {(each.vertex_id, each.started_at) for each in kept}
-            kept += [each for each in live.vertices if (each.vertex_id, each.started_at) not in known_places]
-        return kept
+            known_places = {(each.vertex_id, each.started_at) for each in vertices}
+            vertices += [each for each in live.vertices if (each.vertex_id, each.started_at) not in known_places]
+        return await self._shown(caller, run_id, live, found), vertices
 
     async def _find(self, caller: Caller, run_id: str) -> tuple[RunRow, str] | None:
         async with reading(self._database) as session:

@@ -19,6 +19,7 @@ EXAMPLE_FILES = (
     "chat_with_history.json",
     "agent_with_tools.json",
     "router.json",
+    "human_approval.json",
     "loop.json",
     "webhook.json",
     "fill_knowledge.json",

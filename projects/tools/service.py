@@ -213,8 +213,10 @@ class ToolService:
     async def _make_tool(self, flow: Flow, name: str, *, is_global: bool) -> Tool:
         said = (name, is_global, flow.project_id, flow.name, flow.description, flow.tool_description, flow.icon, flow.icon_background)
         key = (flow.id, flow.version, repr(said))
-        if (made := self._made.get(key)) is None:
+        prepared = await self._flows.prepare(flow)  # compiled anew when its code has been trusted since
+        made = self._made.get(key)
+        if made is None or made.prepared.graph is not prepared.graph:
             if len(self._made) > MAPS_LIMIT * 10:
                 self._made.clear()
-            made = self._made[key] = make_tool(await self._flows.prepare(flow), name, is_global=is_global)
+            made = self._made[key] = make_tool(prepared, name, is_global=is_global)
         return made

@@ -7,9 +7,11 @@ from rest_adapter.v1 import (
     build,
     catalogue,
     client_installs,
+    code_trust,
     custom_components,
     deprecated,
     documents,
+    endpoint_page,
     files,
     flows,
     login,
@@ -28,10 +30,12 @@ from rest_adapter.v1 import (
     users,
     validation,
     variables,
+    voice,
     webhooks,
 )
 from rest_adapter.v2 import files as own_files
 from rest_adapter.v2 import mcp_servers
+from rest_adapter.websocket_routing import WebSocketEndpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *runs.HOT_ENDPOINTS,  # /api/v1/run/
@@ -42,6 +46,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *build.ENDPOINTS,  # /api/v1/build/ /api/v1/build_public_tmp/
     *server.ENDPOINTS,  # /api/v1/config /api/v1/version
     *custom_components.ENDPOINTS,  # /api/v1/custom_component
+    *code_trust.ENDPOINTS,  # /api/v1/custom_code/
     *deprecated.ENDPOINTS,  # /api/v1/process/ /api/v1/predict/ /api/v1/task/ /api/v1/upload/
     *files.ENDPOINTS,  # /api/v1/files/
     *profile_pictures.ENDPOINTS,  # /api/v1/files/profile_pictures/
@@ -60,10 +65,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *users.ENDPOINTS,  # /api/v1/users/
     *validation.ENDPOINTS,  # /api/v1/validate/
     *variables.ENDPOINTS,  # /api/v1/variables/
+    *voice.ENDPOINTS,  # /api/v1/voice/
     *webhooks.ENDPOINTS,  # /api/v1/webhook-events/
     *own_files.ENDPOINTS,  # /api/v2/files
     *mcp_servers.ENDPOINTS,  # /api/v2/mcp/servers
     *logs.ENDPOINTS,  # /logs /logs-stream
     *metrics.ENDPOINTS,  # /metrics
+    *endpoint_page.ENDPOINTS,  # /docs/endpoints
     *documents.ENDPOINTS,  # /docs /openapi.json
 )
+
+WEBSOCKET_ENDPOINTS: tuple[WebSocketEndpoint, ...] = voice.WEBSOCKET_ENDPOINTS

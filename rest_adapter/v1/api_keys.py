@@ -91,7 +91,14 @@ async def create_api_key(body: ApiKeyCreate, caller: Caller, services: ProjectSe
     return _key(key, clear)
 
 
-@endpoint("POST", "/api/v1/api_key/store", Answer(200, Detail), owner=OwnerRule.CALLER, tag=_TAG, is_deprecated=True)
+@endpoint(
+    "POST",
+    "/api/v1/api_key/store",
+    Answer(200, Detail),
+    owner=OwnerRule.CALLER,
+    tag=_TAG,
+    replaced_by="/api/v1/store/ without a key of its own",
+)
 async def keep_store_key(body: StoreKey, caller: Caller, services: ProjectServices, information: ServerInformation) -> JsonResponse:
     """Keep the key of Langflow's former store, encrypted. The store of this server wants none, so it is never used and never shown."""
     await services.variables.keep_credential(caller, _STORE_KEY_NAME, body.api_key)

@@ -1,5 +1,6 @@
 """Runs by themselves: started in the background, looked at, answered when they wait for a person, and stopped."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 from uuid import UUID
@@ -11,6 +12,7 @@ from projects.access.caller import Caller
 from projects.engine.questions import Answer as PersonsAnswer
 from projects.engine.questions import Question
 from projects.invocation import Invocation
+from projects.runs.live import VertexTiming
 from projects.runs.service import Run
 from projects.services import ProjectServices
 from rest_adapter.routing import Answer, endpoint
@@ -113,9 +115,10 @@ def _summary(run: Run) -> dict[str, Any]:
 
 
 async def run_shape(services: ProjectServices, caller: Caller, run_id: str) -> dict[str, Any]:
-    # The vertices first: what is seen of a run that goes on is then never older than its state.
-    vertices = await services.runs.vertices(caller, run_id)
-    run = await services.runs.get(caller, run_id)
+    return _whole(*await services.runs.get_with_vertices(caller, run_id))
+
+
+def _whole(run: Run, vertices: Sequence[VertexTiming] = ()) -> dict[str, Any]:
     shape = _summary(run) | {"result": run.result, "vertices": [VertexRead(**asdict(vertex)) for vertex in vertices]}
     return RunRead(**shape).model_dump(mode="json", by_alias=True)
 
@@ -145,7 +148,9 @@ async def start_run(body: RunStart, caller: Caller, services: ProjectServices, r
         depth=call_depth(request),
         request_key=idempotency_key(request, "runs", body.model_dump(exclude_unset=True)),
     )
-    return await run_shape(services, caller, await services.invocations.start(caller, body.flow, invocation))
+    accepted: list[Run] = []
+    run_id = await services.invocations.start(caller, body.flow, invocation, on_accepted=accepted.append)
+    return _whole(accepted[0]) if accepted else await run_shape(services, caller, run_id)
 
 
 @endpoint(

@@ -290,7 +290,7 @@ async def cancel_public_build(
     Answer(404, Detail),
     tag=_TAG,
     read_body=_read_graph,
-    is_deprecated=True,
+    replaced_by="POST /api/v1/build/{flow_id}/flow",
 )
 async def plan_vertices(
     flow_id: UUID, query: StepsQuery, body: GraphData | None, caller: Caller, services: ProjectServices
@@ -312,7 +312,7 @@ async def plan_vertices(
     Answer(503, Detail, "Too many runs at once."),
     tag=_TAG,
     read_body=_read_optional,
-    is_deprecated=True,
+    replaced_by="POST /api/v1/build/{flow_id}/flow",
 )
 async def build_vertex(
     flow_id: UUID, vertex_id: str, body: PublicBuildBody, caller: Caller, services: ProjectServices, request: Request
@@ -329,7 +329,7 @@ async def build_vertex(
     Answer(200, None, "Events message, error and close.", media_type="text/event-stream"),
     Answer(404, Detail),
     tag=_TAG,
-    is_deprecated=True,
+    replaced_by="POST /api/v1/build/{flow_id}/flow",
 )
 async def stream_vertex(flow_id: UUID, vertex_id: str, caller: Caller, services: ProjectServices, request: Request) -> EventStream:
     """Build one vertex and send its text as it comes."""

@@ -55,7 +55,11 @@ class ComponentChange(Wire):
 
 @endpoint("POST", "/api/v1/custom_component/update", Answer(200, dict[str, Any]), Answer(400, Detail), owner=OwnerRule.CALLER, tag=_TAG)
 async def update_custom_component(body: ComponentChange, caller: Caller) -> dict[str, Any]:
-    """The node after one of its fields got a new value, or it became a tool."""
+    """The node after one of its fields got a new value, or it became a tool.
+
+    The code is read, never run: what its `update_build_config` or `update_outputs` would do to other fields is not done, and
+    `metadata.unread` names each such method with its line.
+    """
     try:
         return updated_node(
             code=body.code,

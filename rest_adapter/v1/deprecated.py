@@ -23,7 +23,8 @@ from rest_adapter.v1.models import Detail
 from rest_adapter.v1.runs import RunQuery, RunRequest, RunResponse
 
 _TAG = "Deprecated"
-_USE = "Use POST /api/v1/run/{flow id or endpoint name} instead"
+_RUN = "POST /api/v1/run/{flow id or endpoint name}"
+_USE = f"Use {_RUN} instead"
 _SWITCH = "HEADWATER_RUN_DEPRECATED_ROUTES"
 _RUN_ANSWERS = (
     Answer(200, RunResponse, f"Only when the operator set {_SWITCH}: as /run."),
@@ -47,7 +48,7 @@ async def _as_run(
     return answer
 
 
-@endpoint("POST", "/api/v1/process/{flow_id}", *_RUN_ANSWERS, tag=_TAG, is_deprecated=True)
+@endpoint("POST", "/api/v1/process/{flow_id}", *_RUN_ANSWERS, tag=_TAG, replaced_by=_RUN)
 async def process_flow(
     flow_id: str, caller: Caller, services: ProjectServices, information: ServerInformation, request: Request
 ) -> Response:
@@ -55,7 +56,7 @@ async def process_flow(
     return await _as_run(flow_id, caller, services, information, request, "process")
 
 
-@endpoint("POST", "/api/v1/predict/{flow_id}", *_RUN_ANSWERS, tag=_TAG, is_deprecated=True)
+@endpoint("POST", "/api/v1/predict/{flow_id}", *_RUN_ANSWERS, tag=_TAG, replaced_by=_RUN)
 async def predict_flow(
     flow_id: str, caller: Caller, services: ProjectServices, information: ServerInformation, request: Request
 ) -> Response:
@@ -71,7 +72,7 @@ async def predict_flow(
     Answer(404, Detail),
     owner=OwnerRule.CALLER,
     tag=_TAG,
-    is_deprecated=True,
+    replaced_by="GET /api/v1/runs/{run_id}",
 )
 async def read_task(task_id: str, caller: Caller | None, services: ProjectServices, information: ServerInformation) -> dict[str, Any]:
     """Deprecated: use GET /api/v1/runs/{run_id}. Answers 400, unless the operator lets it show the state of a run."""
@@ -95,7 +96,7 @@ async def read_task(task_id: str, caller: Caller | None, services: ProjectServic
     Answer(415, Detail, "No multipart form."),
     tag=_TAG,
     body_media_types=(MULTIPART,),
-    is_deprecated=True,
+    replaced_by="POST /api/v1/files/upload/{flow_id}",
 )
 async def upload_file_of_flow(flow_id: UUID, request: Request, caller: Caller, services: ProjectServices) -> dict[str, Any]:
     """Deprecated: use POST /api/v1/files/upload/{flow_id}. Keeps a file of one flow; its path is what the flow names it by."""

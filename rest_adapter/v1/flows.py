@@ -25,6 +25,7 @@ from projects.flows.flow import (
     Flow,
     FlowChanges,
     FlowDraft,
+    FlowSummary,
     FlowType,
     draft_values,
 )
@@ -224,7 +225,7 @@ def flow_listed(flow: Flow) -> dict[str, Any]:
     return flow_read(replace(flow, document=None)) | {"data": None if flow.document is None else stored_json(flow.document)}
 
 
-def flow_header(flow: Flow, document: str | None) -> dict[str, Any]:
+def flow_header(flow: FlowSummary, document: str | None) -> dict[str, Any]:
     """The short form, without what only the whole flow needs. `document` is that of a component."""
     return {
         "id": flow.id,
@@ -235,7 +236,7 @@ def flow_header(flow: Flow, document: str | None) -> dict[str, Any]:
         "description": flow.description,
         "data": None if document is None else stored_json(document),
         "access_type": flow.access,
-        "tags": flow.tags,
+        "tags": None if flow.tags is None else from_json(flow.tags),
         "mcp_enabled": flow.is_tool,
         "flow_type": flow.flow_type,
         "a2a_enabled": False,
@@ -365,7 +366,7 @@ async def list_flows(query: FlowsQuery, caller: Caller, services: ProjectService
 
 
 async def _headers_text(services: ProjectServices, caller: Caller, components: bool | None, flow_type: FlowType | None) -> bytes:
-    flows = await services.flows.list_flows(caller, components=components, flow_type=flow_type, with_documents=False)
+    flows = await services.flows.list_headers(caller, components=components, flow_type=flow_type)
     wanted = [flow.id for flow in flows if flow.is_component]
     documents = {flow.id: flow.document for flow in await services.flows.get_many(caller, wanted)} if wanted else {}
     return write_json([flow_header(flow, documents.get(flow.id)) for flow in flows])

@@ -218,6 +218,7 @@ async def delete_project(project_id: UUID, caller: Caller, services: ProjectServ
 
 
 _ANY_METHOD = "GET POST PUT PATCH DELETE"
+_PROJECTS = "/api/v1/projects/, where it redirects"
 
 
 def _to_projects(request: Request) -> RedirectResponse:
@@ -225,13 +226,13 @@ def _to_projects(request: Request) -> RedirectResponse:
     return RedirectResponse(path + (f"?{request.url.query}" if request.url.query else ""), 307)
 
 
-@endpoint(_ANY_METHOD, "/api/v1/folders/", Answer(307), owner=OwnerRule.PUBLIC, tag=_TAG, is_deprecated=True, is_listed=False)
+@endpoint(_ANY_METHOD, "/api/v1/folders/", Answer(307), owner=OwnerRule.PUBLIC, tag=_TAG, replaced_by=_PROJECTS, is_listed=False)
 async def redirect_folders(request: Request) -> RedirectResponse:
     """The older address of `/projects/`."""
     return _to_projects(request)
 
 
-@endpoint(_ANY_METHOD, "/api/v1/folders/{rest:path}", Answer(307), owner=OwnerRule.PUBLIC, tag=_TAG, is_deprecated=True, is_listed=False)
+@endpoint(_ANY_METHOD, "/api/v1/folders/{rest:path}", Answer(307), owner=OwnerRule.PUBLIC, tag=_TAG, replaced_by=_PROJECTS, is_listed=False)
 async def redirect_folder(request: Request) -> RedirectResponse:
     """The older addresses below `/projects/`."""
     return _to_projects(request)

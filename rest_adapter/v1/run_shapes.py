@@ -167,17 +167,18 @@ def moment_text(moment: datetime) -> str:
 
 
 def content_groups(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Blocks as groups: loose tool calls and what has a heading go under one title, other loose texts are already in the message's text."""
+    """Blocks as groups: loose tool calls, turns and what has a heading under one title; other loose texts are in the message's text."""
     groups = [block for block in blocks if "contents" in block]
-    loose = [_step(block) for block in blocks if "contents" not in block and (block.get("type") != "text" or _has_title(block))]
+    loose = [_step(block) for block in blocks if "contents" not in block and (block.get("type") != "text" or _is_step(block))]
     if loose:
         groups.append({"title": "Agent Steps", "contents": loose, "allow_markdown": True, "media_url": None})
     return groups
 
 
-def _has_title(block: dict[str, Any]) -> bool:
-    header = block.get("header")
-    return isinstance(header, dict) and bool(header.get("title"))
+def _is_step(text: dict[str, Any]) -> bool:
+    """Whether a text has a heading or, as what a model said in one of its turns, took its time."""
+    header = text.get("header")
+    return isinstance(header, dict) and bool(header.get("title") or text.get("duration") is not None)
 
 
 def _step(block: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from projects.access.caller import Caller
 from projects.services import ProjectServices
 from rest_adapter.errors import JsonResponse
 from rest_adapter.information import ServerInformation
-from rest_adapter.routing import Answer, OwnerRule, endpoint
+from rest_adapter.routing import Answer, Header, OwnerRule, endpoint
 from rest_adapter.v1.models import Wire
 
 _TAG = "Server"
@@ -87,10 +87,15 @@ class HealthCheckFailed(Wire):
     detail: HealthCheck
 
 
-@endpoint("GET", "/health", Answer(200, Health), owner=OwnerRule.PUBLIC, tag=_TAG)
-async def health() -> dict[str, str]:
-    """The process answers."""
-    return {"status": "ok"}
+_AUTHENTICATION = Header("X-Headwater-Authentication", "`on`, or `off` where anybody gets in without a credential.")
+
+
+@endpoint("GET", "/health", Answer(200, Health, headers=(_AUTHENTICATION,)), owner=OwnerRule.PUBLIC, tag=_TAG)
+async def health(information: ServerInformation) -> JsonResponse:
+    """The process answers, and says in a header whether it asks for credentials."""
+    # A header, because clients compare the body with the one they know.
+    is_open = information.auto_login or information.anonymous_access
+    return JsonResponse({"status": "ok"}, 200, {_AUTHENTICATION.name: "off" if is_open else "on"})
 
 
 @endpoint(
@@ -117,7 +122,11 @@ async def read_version(information: ServerInformation) -> dict[str, str]:
 @endpoint("GET", "/api/v1/config", Answer(200, FullConfig | PublicConfig), owner=OwnerRule.PUBLIC, tag=_TAG)
 async def read_config(caller: Caller | None, information: ServerInformation) -> dict[str, Any]:
     """What a client should know before it talks; more of it to a known caller."""
-    common = {"max_file_size_upload": information.max_upload_megabytes, "mcp_base_url": information.public_url}
+    common = {
+        "max_file_size_upload": information.max_upload_megabytes,
+        "mcp_base_url": information.public_url,
+        "voice_mode_available": information.voice_mode_available,
+    }
     if caller is None:
         return PublicConfig.model_validate(common).model_dump(mode="json")
     own = {"default_folder_name": information.default_project_name, "mcp_servers_locked": information.mcp_servers_locked}

@@ -99,6 +99,11 @@ class EntryQuery(Wire):
     limit: int = Field(default=10, ge=1, le=100)
 
 
+class LikesQuery(Wire):
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    limit: int = Field(default=100, ge=1, le=100)
+
+
 def _shared(body: EntryShared) -> SharedFlow:
     return SharedFlow(
         name=body.name,
@@ -194,9 +199,10 @@ async def list_tags() -> list[dict[str, str]]:
 
 
 @endpoint("GET", "/api/v1/store/users/likes", Answer(200, list[Likes]), tag=_TAG)
-async def list_likes(caller: Caller, services: ProjectServices) -> list[dict[str, Any]]:
-    """How many like each of what the caller likes; at most a hundred."""
-    _, entries = await services.store.list_entries(caller, StoreFilter(is_liked=True), sort="created", limit=100)
+async def list_likes(query: LikesQuery, caller: Caller, services: ProjectServices) -> list[dict[str, Any]]:
+    """How many like each of what the caller likes, the oldest entry first."""
+    wanted = StoreFilter(is_liked=True)
+    _, entries = await services.store.list_entries(caller, wanted, sort="created", page=query.page, limit=query.limit)
     return [{"likes_count": entry.likes, "liked_by_user": True} for entry in entries]
 
 
@@ -205,6 +211,12 @@ async def toggle_like(component_id: UUID, caller: Caller, services: ProjectServi
     """Like an entry, or no longer."""
     likes, is_liked = await services.store.toggle_like(caller, str(component_id))
     return {"likes_count": likes, "liked_by_user": is_liked}
+
+
+@endpoint("DELETE", "/api/v1/store/users/likes/{component_id}", Answer(200, Likes), Answer(404, Detail), tag=_TAG)
+async def remove_like(component_id: UUID, caller: Caller, services: ProjectServices) -> dict[str, Any]:
+    """Like an entry no longer; nothing changes where the caller did not like it."""
+    return {"likes_count": await services.store.unlike(caller, str(component_id)), "liked_by_user": False}
 
 
 ENDPOINTS = (
@@ -217,4 +229,5 @@ ENDPOINTS = (
     list_tags,
     list_likes,
     toggle_like,
+    remove_like,
 )

@@ -9,7 +9,7 @@ from projects.code_reading import prompt_template, syntax
 from projects.code_reading.syntax import CodeUnreadable
 from rest_adapter.errors import BadRequest
 from rest_adapter.routing import Answer, OwnerRule, endpoint
-from rest_adapter.v1.models import Wire
+from rest_adapter.v1.models import Detail, Wire
 
 _TAG = "Components"
 
@@ -47,6 +47,13 @@ class PromptToCheck(Wire):
     mustache: bool = False
 
 
+# What a client may read of every node that comes back, whether it sent it or not.
+_ALWAYS_THERE = dict.fromkeys(
+    ("is_input", "is_output", "is_composition", "priority", "full_path", "replacement", "error", "add_tool_output")
+) | {"name": ""}
+_IN_OUTPUTS = dict.fromkeys(("required_inputs", "hidden", "options", "loop_types"))
+
+
 class PromptChecked(Wire):
     """Without a node in the request there is nothing to answer: no names and no node."""
 
@@ -58,6 +65,7 @@ class PromptChecked(Wire):
     "POST",
     "/api/v1/validate/prompt",
     Answer(200, PromptChecked),
+    Answer(400, Detail, "A node came along, and `name` is empty."),
     owner=OwnerRule.CALLER,
     tag=_TAG,
 )
@@ -68,7 +76,9 @@ async def check_prompt(body: PromptToCheck, caller: Caller) -> dict[str, Any]:
         return {"input_variables": [], "frontend_node": None}
     if not body.name:
         raise BadRequest("`name` says which field of the node holds the template; it is empty.")
-    node = body.frontend_node
+    node = {**_ALWAYS_THERE, **body.frontend_node}
+    if isinstance(outputs := node.get("outputs"), list):
+        node["outputs"] = [{**_IN_OUTPUTS, **output} if isinstance(output, dict) else output for output in outputs]
     if body.custom_fields is not None and not node.get("custom_fields"):
         node = {**node, "custom_fields": body.custom_fields}
     return {"input_variables": variables, "frontend_node": prompt_template.node_with_variables(node, body.name, variables)}

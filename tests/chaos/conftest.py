@@ -29,6 +29,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
+def only_at_length() -> None:
+    """For what takes long and what the short form has another test of."""
+    if IS_SHORT:
+        pytest.skip("not in the short form")
+
+
+@pytest.fixture
 def many() -> int:
-    """How often the scripts do what they do many times: of 100."""
+    """How often the scripts do what they do many times; their texts say it for 100."""
     return 10 if IS_SHORT else 100

@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from tests.running_server import free_port
 PLUGIN = Path(__file__).parents[1] / "plugin"
 START_SECONDS = 60
 PASSWORD = "a-long-password"
+# Of no use but to be given: a client that makes its own reads every certificate of the machine, 20 ms of computing that floods would pay.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 FINAL = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 T = TypeVar("T")
@@ -70,8 +73,8 @@ class Place:
         lines = path.read_text().splitlines() if path.exists() else []
         return [(run, vertex) for run, vertex in (line.split() for line in lines)]
 
-    def run(self, *arguments: str, **environment: str) -> Process:
-        """A `headwater` command on this place's data."""
+    def run(self, *arguments: str, prepare: Callable[[], None] | None = None, **environment: str) -> Process:
+        """A `headwater` command on this place's data; `prepare` is called in its process before it begins."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "LANGFLOW_"))}
         clean |= {
             "HEADWATER_DATA_DIR": str(self.folder / "data"),
@@ -90,17 +93,18 @@ class Place:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=clean | self.environment | environment,
+                preexec_fn=prepare,
             )
         process = Process(running, log)
         self.processes.append(process)
         return process
 
-    def serve(self, *arguments: str, **environment: str) -> Process:
+    def serve(self, *arguments: str, prepare: Callable[[], None] | None = None, **environment: str) -> Process:
         """A server on this place's port, once it answers; the first one makes the key."""
-        process = self.run("serve", "--port", str(self.port), *arguments, **environment)
+        process = self.run("serve", "--port", str(self.port), *arguments, prepare=prepare, **environment)
         wait_for(lambda: self._is_healthy(process), what=f"the server: {process.log}")
         if not self.key:
-            with httpx.Client(base_url=self.address) as http:
+            with httpx.Client(base_url=self.address, verify=NO_TLS) as http:
                 session = http.post("/api/v1/login", data={"username": "admin", "password": PASSWORD}).raise_for_status().json()
                 bearer = {"authorization": f"Bearer {session['access_token']}"}
                 made = http.post("/api/v1/api_key/", json={"name": "chaos"}, headers=bearer).raise_for_status().json()
@@ -111,12 +115,12 @@ class Place:
         if process.running.poll() is not None:
             raise AssertionError(f"the server ended with {process.running.returncode}:\n{process.printed}")
         try:
-            return httpx.get(f"{self.address}/health_check", timeout=5).status_code == 200
+            return httpx.get(f"{self.address}/health_check", timeout=5, verify=NO_TLS).status_code == 200
         except httpx.TransportError:
             return False
 
     def http(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.address, headers={"x-api-key": self.key}, **{"timeout": 30, **options})
+        return httpx.Client(base_url=self.address, headers={"x-api-key": self.key}, verify=NO_TLS, **{"timeout": 30, **options})
 
     def make_flow(self, name: str, document: dict[str, Any], **fields: Any) -> str:
         with self.http() as http:
@@ -145,13 +149,20 @@ class Place:
                         open_runs.remove(run_id)
                 return not open_runs
 
-            wait_for(look, seconds=seconds, what="the runs to end")
+            try:
+                wait_for(look, seconds=seconds, what="the runs to end")
+            except AssertionError as error:
+                raise AssertionError(f"{error}: {[http.get(f'/api/v1/runs/{run_id}').json() for run_id in open_runs[:3]]}") from None
         return ended
 
     def kill_all(self) -> None:
         for process in self.processes:
             if process.running.poll() is None:
                 process.kill()
+
+
+def run_once(http: httpx.Client, flow_id: str) -> httpx.Response:
+    return http.post(f"/api/v1/run/{flow_id}", json={"input_value": "hi"})
 
 
 def resources(process: Process) -> dict[str, int]:
@@ -163,6 +174,12 @@ def resources(process: Process) -> dict[str, int]:
         "threads": len(list((folder / "task").iterdir())),
         "megabytes": int(resident.split()[1]) // 1024,
     }
+
+
+def spent_seconds(process: Process) -> float:
+    """Of computing so far."""
+    fields = Path(f"/proc/{process.running.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def percentile(seconds: list[float], share: float) -> float:

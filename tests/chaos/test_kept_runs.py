@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import flow_documents as flows
 from tests.chaos.hardship import Place, three_steps, wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -125,17 +126,48 @@ def _answered(http: httpx.Client, key: str) -> httpx.Response | None:
     return answer
 
 
-def test_sigterm_lets_runs_end_hands_back_the_rest_and_exits_with_0(place: Place) -> None:
+def test_a_message_of_a_step_that_was_cut_off_is_stored_once(place: Place) -> None:
+    """The step stores its message, one beside it finishes and is committed, and the server is killed."""
+    server = place.serve()
+    document = flows.document(
+        [
+            flows.chat_input(),
+            flows.node("HeadwaterTestSay", "HeadwaterTestSay-s", {"text": "", "seconds": 2.0}),
+            flows.node("HeadwaterTestEffect", "HeadwaterTestEffect-a", {"text": "", "seconds": 0.2}),
+            flows.node("HeadwaterTestEffect", "HeadwaterTestEffect-b", {"text": "", "seconds": 0.0}),
+        ],
+        [
+            flows.edge("ChatInput-in", "HeadwaterTestSay-s", "text"),
+            flows.edge("ChatInput-in", "HeadwaterTestEffect-a", "text"),
+            flows.edge("HeadwaterTestEffect-a", "HeadwaterTestEffect-b", "text"),
+        ],
+    )
+    flow_id = place.make_flow("says", document)
+    with place.http() as http:
+        run_id = http.post("/api/v1/runs", json={"flow": flow_id, "input_value": "once"}).json()["id"]
+    wait_for(lambda: len(place.effects) == 2, what="the quick step to be committed")
+    server.kill()
+    place.serve()
+    assert place.wait_until_over([run_id]) == {run_id: "completed"}
+    with place.http() as http:
+        messages = http.get("/api/v1/monitor/messages", params={"flow_id": flow_id}).json()
+        run = http.get(f"/api/v1/runs/{run_id}").json()
+    assert sorted(message["sender_name"] for message in messages) == ["Say", "User"]
+    assert run["attempt"] == 2 and any("HeadwaterTestSay-s" in warning for warning in run["warnings"])
+
+
+def test_sigterm_lets_runs_end_hands_back_the_rest_and_exits_with_0(place: Place, many: int) -> None:
     """R3. Runs in the background that do not end in time go back into the queue; those that somebody waits for are interrupted."""
     place.environment |= {"HEADWATER_DRAIN_SECONDS": "2"}
     server = place.serve()
     quick, slow = place.make_flow("quick", three_steps(1.0)), place.make_flow("slow", three_steps(6.0))
+    count = max(3, many // 10)
     with place.http() as http:
         runs = {
-            name: [http.post("/api/v1/runs", json={"flow": flow_id}).json()["id"] for _ in range(10)]
+            name: [http.post("/api/v1/runs", json={"flow": flow_id}).json()["id"] for _ in range(count)]
             for name, flow_id in (("quick", quick), ("slow", slow))
         }
-        wait_for(lambda: len(place.effects) >= 40, what="every run to be in its second step")
+        wait_for(lambda: len(place.effects) >= 4 * count, what="every run to be in its second step")
         server.running.terminate()
         wait_for(lambda: _is_refused(http, quick), what="new runs to be refused", seconds=5)
     assert server.running.wait(timeout=15) == 0

@@ -1,18 +1,20 @@
 """Two workers answer on one port, and it never matters which one does. R10."""
 
 import asyncio
+import itertools
 import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
 
 from tests import flow_documents as flows
-from tests.chaos.hardship import Place, three_steps, wait_for
+from tests.chaos.hardship import NO_TLS, Place, three_steps, wait_for
+from tests.running_server import free_port
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
@@ -21,10 +23,11 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
 
 
 class Calls:
-    """The kinds of calls that are mixed; each is made on a connection of its own, so that the workers take turns."""
+    """The kinds of calls that are mixed; each is made on a connection of its own, so that servers and workers take turns."""
 
-    def __init__(self, place: Place, project_id: str, flow_id: str, slow_id: str) -> None:
+    def __init__(self, place: Place, addresses: Sequence[str], project_id: str, flow_id: str, slow_id: str) -> None:
         self._place = place
+        self._addresses = itertools.cycle(addresses)
         self._flow_id = flow_id
         self._slow_id = slow_id
         self._mcp = f"/api/v1/mcp/project/{project_id}/streamable"
@@ -32,7 +35,7 @@ class Calls:
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"x-api-key": self._place.key, **options.pop("headers", {})}
-        async with httpx.AsyncClient(base_url=self._place.address, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=next(self._addresses), timeout=60, verify=NO_TLS) as http:
             return await http.request(method, path, headers=headers, **options)
 
     async def run(self, marker: str) -> None:
@@ -101,7 +104,7 @@ class Calls:
     async def sse(self, marker: str) -> None:
         """The transport before sessions: what is asked on connections of their own is answered on the one that stays open."""
         async with (
-            httpx.AsyncClient(base_url=self._place.address, timeout=60, headers={"x-api-key": self._place.key}) as http,
+            httpx.AsyncClient(base_url=next(self._addresses), timeout=60, verify=NO_TLS, headers={"x-api-key": self._place.key}) as http,
             http.stream("GET", self._sse) as answers,
         ):
             assert answers.status_code == 200
@@ -130,6 +133,18 @@ class Calls:
                 return
             await asyncio.sleep(0.02)
         raise AssertionError(f"no end: {told}")
+
+    async def cancelled_build(self, marker: str) -> None:
+        """Begun, read and cancelled on connections of their own, so by way of either worker."""
+        started = await self._send("POST", f"/api/v1/build/{self._slow_id}/flow", json={"inputs": {"input_value": marker}})
+        assert started.status_code == 200, started.text
+        job = f"/api/v1/build/{started.json()['job_id']}"
+        first = await self._send("GET", f"{job}/events", params={"event_delivery": "polling"})
+        assert first.status_code == 200 and "vertices_sorted" in first.text, first.text
+        asked = await self._send("POST", f"{job}/cancel")
+        assert asked.status_code == 200 and asked.json()["success"] is True, asked.text
+        told = await self._send("GET", f"{job}/events", params={"event_delivery": "streaming"})  # ends: the slow step would take a minute
+        assert told.status_code == 200 and "HeadwaterTestEffect-c" not in told.text.partition("vertices_sorted")[2].partition("}")[2]
 
     async def build(self, marker: str) -> None:
         body = {"inputs": {"input_value": marker}}
@@ -176,16 +191,25 @@ def test_on_sqlite_several_workers_are_refused_with_the_reason(place: Place) -> 
     assert "PostgreSQL" in refused.printed
 
 
-def test_a_thousand_mixed_calls_to_two_workers_never_fail(place: Place, many: int) -> None:
-    """R10."""
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_a_thousand_mixed_calls_to_two_workers_never_fail(place: Place, many: int, hosts: int) -> None:
+    """R10; with two hosts, which are servers of two workers each that know each other as peers."""
     if not place.is_postgresql:
         pytest.skip("several workers need PostgreSQL")
-    server = place.serve("--workers", "2", HEADWATER_CALLS_PER_MINUTE_PER_KEY="0")
+    place.environment["HEADWATER_CALLS_PER_MINUTE_PER_KEY"] = "0"
+    ports = [place.port, free_port()][:hosts]
+    addresses = [f"http://127.0.0.1:{port}" for port in ports]
+    if hosts > 1:
+        place.environment["HEADWATER_PEERS"] = ",".join(addresses)
+    servers = [place.serve("--workers", "2")]
+    for port in ports[1:]:
+        servers.append(place.run("serve", "--port", str(port), "--workers", "2"))
+        wait_for(lambda: is_healthy(addresses[-1]), what="the other server")
     flow_id, project_id = _echo(place)
-    calls = Calls(place, project_id, flow_id, place.make_flow("slow", three_steps(60.0), mcp_enabled=False))
+    calls = Calls(place, addresses, project_id, flow_id, place.make_flow("slow", three_steps(60.0), mcp_enabled=False))
     kinds = [
         *(calls.run, calls.stream, calls.background, calls.cancel, calls.build),
-        *(calls.polled_build, calls.modern, calls.session, calls.sse),
+        *(calls.polled_build, calls.cancelled_build, calls.modern, calls.session, calls.sse),
     ]
     made: Counter[str] = Counter()
     chance = random.Random(2)
@@ -204,8 +228,16 @@ def test_a_thousand_mixed_calls_to_two_workers_never_fail(place: Place, many: in
     began = time.monotonic()
     asyncio.run(all_of_them())
     print(f"{made.total()} calls in {time.monotonic() - began:.0f} s: {dict(made)}")
-    assert server.terminate() == 0
-    assert "Traceback" not in server.printed
+    for server in servers:
+        assert server.terminate() == 0
+        assert "Traceback" not in server.printed
+
+
+def is_healthy(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health_check", timeout=5, verify=NO_TLS).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_run_is_cancelled_by_way_of_another_process_at_once(place: Place) -> None:
@@ -219,14 +251,14 @@ def test_a_run_is_cancelled_by_way_of_another_process_at_once(place: Place) -> N
     assert place.wait_until_over([run_id], seconds=10) == {run_id: "cancelled"}
 
 
-def test_a_worker_that_dies_is_replaced_and_its_runs_go_on(place: Place) -> None:
+def test_a_worker_that_dies_is_replaced_and_its_runs_go_on(place: Place, many: int) -> None:
     place.environment |= {"HEADWATER_MAX_RUN_ATTEMPTS": "10"}
     place.serve(HEADWATER_BACKGROUND_RUNS="0")
     first = place.run("worker")
     flow_id = place.make_flow("steps", three_steps(1.0))
     with place.http() as http:
-        runs = [http.post("/api/v1/runs", json={"flow": flow_id}).json()["id"] for _ in range(10)]
-        wait_for(lambda: len(place.effects) >= 20, what="the worker to be in the second steps")
+        runs = [http.post("/api/v1/runs", json={"flow": flow_id}).json()["id"] for _ in range(max(3, many // 10))]
+        wait_for(lambda: len(place.effects) >= 2 * len(runs), what="the worker to be in the second steps")
     first.kill()
     place.run("worker")
     assert set(place.wait_until_over(runs, seconds=60).values()) == {"completed"}

@@ -17,7 +17,7 @@ TABLE = Collection((ROOT,))
 LIST = Collection((ROOT,), name_field="name")
 # Without the phase that explains: it takes longer than all the rest.
 MANY = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],

@@ -58,7 +58,8 @@ async def test_an_agent_answers_with_what_its_tool_found(application: Applicatio
     assert message["properties"]["usage"] == {"input_tokens": 18, "output_tokens": 8, "total_tokens": 26}
     assert message["properties"]["icon"] == "Bot"
     (group,) = message["content_blocks"]
-    block, output = group["contents"]
+    block, turn, output = group["contents"]
+    assert (turn["type"], turn["header"], turn["text"]) == ("text", {}, message["text"])
     assert (output["type"], output["header"]["title"], output["text"]) == ("text", "Output", message["text"])
     assert group["title"] == "Agent Steps"
     assert (block["type"], block["name"], block["tool_input"], block["error"]) == (

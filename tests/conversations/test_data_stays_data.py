@@ -155,4 +155,4 @@ async def is_refused(application: Application, type: str, marker: Path) -> None:
     ran = await answer(application, data, "print(1)")
     assert ran.status_code == 422, ran.text
     assert f"{type}-c" in ran.text
-    assert "no setting allows it" in ran.text or "Use Agent" in ran.text
+    assert any(way in ran.text for way in ("no setting allows it", "Use Agent", "HEADWATER_CUSTOM_CODE"))

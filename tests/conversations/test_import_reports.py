@@ -20,7 +20,7 @@ TOLD = {
     "SequentialCrewComponent": ("unsupported", "Framework component, not supported: it wraps CrewAI", "Agent"),
     "XMLAgent": ("unsupported", "Framework component, not supported: it wraps a part of LangChain", "Agent"),
     "MyThing": ("code", "unknown here and the node carries code of its own. Its code is not run", "plugin component"),
-    "PythonREPLComponent": ("code", "Its code is not run: this version runs no code from flows", "Calculator"),
+    "PythonREPLComponent": ("code", "Its code is not run: this version runs no code", "Calculator"),
     "Smart Transform": ("code", "Its code is not run", "Data Operations"),
 }
 

@@ -1,8 +1,7 @@
 """The application behind a real socket, and tools to call on it."""
 
-import asyncio
 import json
-import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,8 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
-from mcp.client import Client
+from mcp.client import Client, Transport
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -19,10 +17,23 @@ from mcp_server.bounded_http import BoundedHttp
 from projects.flows.flow import Flow, FlowDraft
 from tests.application import Application
 from tests.flow_documents import chat_input, chat_output, document, echo, edge, node
+from tests.loopback import serving
 
+TLS = ssl.create_default_context()  # shared: a client makes its own in 20 ms, and nothing here speaks TLS
 ERAS = ("auto", "legacy", "sse")  # 2026-07-28 with its discovery, the initialize handshake, and HTTP+SSE
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
 BOTH_TYPES = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+
+
+def over_sse(address: str, headers: dict[str, str] | None = None) -> Transport:
+    """The SDK's SSE transport without the 20 ms."""
+
+    def make_client(
+        headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None
+    ) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, verify=TLS)
+
+    return sse_client(address, headers=headers, httpx_client_factory=make_client)
 
 
 @dataclass
@@ -42,11 +53,11 @@ class Served:
     ) -> AsyncIterator[Client]:
         sent = {"x-api-key": key or self.application.key, **(headers or {})}
         if era == "sse":
-            async with Client(sse_client(self.project_address("sse"), headers=sent), mode="legacy", **options) as client:
+            async with Client(over_sse(self.project_address("sse"), sent), mode="legacy", **options) as client:
                 yield client
         else:
             async with (
-                httpx2.AsyncClient(headers=sent, timeout=30) as http,
+                httpx2.AsyncClient(headers=sent, timeout=30, verify=TLS) as http,
                 Client(streamable_http_client(self.project_address(), http_client=http), mode=era, **options) as client,
             ):
                 yield client
@@ -121,21 +132,13 @@ def of_unknown_type() -> dict[str, Any]:
 
 @asynccontextmanager
 async def serve(application: Application) -> AsyncIterator[Served]:
-    """uvicorn in this process on a free port; the application's own lifespan is the fixture's."""
-    # With the protocol left out, asyncio would not switch off Nagle's delay, and each answer would take 40 ms.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(application.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1, http=BoundedHttp, loop="asyncio")
-        )
-        serving = asyncio.create_task(server.serve([listening]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0)
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        async with httpx2.AsyncClient(timeout=30) as http:
-            yield Served(application, address, http)
-        server.should_exit = True
-        await serving
+    """On a free port; the application's own lifespan is the fixture's."""
+    app = application.app
+    async with (
+        serving(app, on_stopping=app.state.close_streams, lifespan="off", http=BoundedHttp) as port,
+        httpx2.AsyncClient(timeout=30, verify=TLS) as http,
+    ):
+        yield Served(application, f"http://127.0.0.1:{port}", http)
 
 
 @pytest.fixture

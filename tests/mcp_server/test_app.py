@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.first_start import FirstStart, greeting, welcome
+from client_configs.registry import CLIENTS
+from mcp_server.first_start import FirstStart, greeting, told_at_start, welcome
+from mcp_server.own_command import OwnCommand
 from mcp_server.settings import Settings, SettingsProblem
 from mcp_server.wiring import database_settings, open_services
 from storage.database import Database
@@ -82,21 +84,24 @@ async def test_a_password_given_by_setting_is_not_told_and_works(tmp_path: Path)
     settings = Settings(data_dir=tmp_path, superuser="grace", superuser_password="given-by-setting")
     async with open_services(settings, on_first_start=told.append) as services:
         assert await services.accounts.log_in("grace", "given-by-setting")
-    assert told[0].password is None and "given-by-setting" not in welcome(told[0], settings.base_url)
+    assert told[0].password is None and "given-by-setting" not in told_at_start(settings, told[0])
 
 
 def test_the_welcome_holds_all_a_newcomer_needs_in_plain_ascii() -> None:
     first = FirstStart("admin", "pass-word", "sk-key", "the-project", "Starter Project")
-    text = welcome(first, "http://127.0.0.1:7860")
+    text = welcome(first, "http://127.0.0.1:7860", OwnCommand())
     address = "http://127.0.0.1:7860/api/v1/mcp/project/the-project/streamable"
     assert text.isascii()
-    for part in ("admin", "pass-word", address, "claude mcp add --transport http headwater", "Cursor", "VS Code", "curl -s"):
+    for part in ("admin", "pass-word", address, "headwater install claude-code", "http://127.0.0.1:7860/connect", "curl -s"):
         assert part in text
     assert f'"url": "{address}"' in text and '"x-api-key": "sk-key"' in text
+    clients = set(re.findall(r"headwater install ([a-z-]+)", text)) - {"--list"}
+    assert clients and clients <= {client.id for client in CLIENTS}
 
 
 def test_later_starts_tell_no_secret() -> None:
-    assert "sk-" not in greeting("http://127.0.0.1:7860") and "key create" in greeting("http://127.0.0.1:7860")
+    text = greeting("http://127.0.0.1:7860", OwnCommand())
+    assert "sk-" not in text and "key create" in text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")

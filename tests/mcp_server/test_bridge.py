@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
@@ -28,6 +26,7 @@ from mcp_server.wiring import open_services
 from projects.flows.flow import FlowDraft
 from projects.services import ProjectServices
 from tests.flow_documents import echo
+from tests.loopback import serving
 from tests.mcp_server.conftest import Served, failing, waiting
 from tests.mcp_server.long_runs import asking
 from tests.running_server import free_port
@@ -86,16 +85,9 @@ class RestartableServer:
             app = create_app(services, self.settings)
             if not self.url:
                 await self._fill(services)
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listening.bind(("127.0.0.1", self.port))
-                config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=0, http=BoundedHttp, loop="asyncio")
-                server = _Server(config, app.state.close_streams)
-                serving = asyncio.create_task(server.serve([listening]))
-                await server.is_there.wait()
+            stop = app.state.close_streams
+            async with serving(app, on_stopping=stop, port=self.port, timeout_graceful_shutdown=0, http=BoundedHttp):
                 yield services
-                server.should_exit = True
-                await serving
 
     async def _fill(self, services: ProjectServices) -> None:
         caller = await services.accounts.local_caller(None)
@@ -105,21 +97,6 @@ class RestartableServer:
         for name, flow in (("say", echo()), ("wait", waiting(60))):
             draft = FlowDraft(name=name, document=json.dumps(flow), project_id=project.id, is_tool=True, tool_name=name)
             await services.flows.create(caller, draft)
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_stopping: Any) -> None:
-        super().__init__(config)
-        self.is_there = asyncio.Event()
-        self._on_stopping = on_stopping
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_there.set()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._on_stopping()
-        await super().shutdown(sockets)
 
 
 @every_era

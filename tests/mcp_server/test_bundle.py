@@ -3,8 +3,6 @@
 import asyncio
 import io
 import json
-import os
-import subprocess
 import sys
 import urllib.request
 import zipfile
@@ -17,6 +15,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from tests.application import ADDRESS, Application, open_application
+from tests.commands import headwater
 from tests.flow_documents import echo
 from tests.running_server import free_port, running_server
 
@@ -112,12 +111,6 @@ def send(address: str, key: str, path: str, body: dict[str, Any]) -> Any:
         return json.load(answer)
 
 
-def headwater(*arguments: str | Path, port: int) -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "LANGFLOW_"))}
-    command = [sys.executable, "-m", "mcp_server", *map(str, arguments)]
-    return subprocess.run(command, env=clean | {"HEADWATER_PORT": str(port)}, capture_output=True, text=True, timeout=SECONDS)
-
-
 async def say(client: Client, text: str) -> str:
     result = await client.call_tool("say", {"input_value": text})
     return str(result.content)
@@ -125,16 +118,17 @@ async def say(client: Client, text: str) -> str:
 
 async def test_the_bundle_that_the_command_wrote_runs_in_both_eras_and_over_a_restart_of_the_server(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
+    ours = {"HEADWATER_PORT": str(port)}
     async with AsyncExitStack() as clients:
         with running_server(data, port=port) as server:
             project_id = server.project_address.split("/")[-2]
             flow = {"name": "say", "action_name": "say", "mcp_enabled": True, "folder_id": project_id, "data": echo()}
             send(server.address, server.key, "/api/v1/flows/", flow)
-            written = headwater("bundle", project_id, "-o", tmp_path, "--data-dir", data, port=port)
+            written = headwater("bundle", project_id, "-o", tmp_path, "--data-dir", data, environment=ours)
             assert written.returncode == 0, written.stderr
             file = Path(written.stdout.partition(": ")[0])
             assert file.parent == tmp_path
-            manifest = json.loads(headwater("manifest", project_id, "--data-dir", data, port=port).stdout)
+            manifest = json.loads(headwater("manifest", project_id, "--data-dir", data, environment=ours).stdout)
             assert manifest["remotes"][0]["url"] == server.project_address
             folder, started = unpacked(file, tmp_path / "unpacked")
             modern = await clients.enter_async_context(bundled_client(folder, started, server.key))

@@ -1,8 +1,8 @@
 """The command, as people run it: in a process of its own, on a data folder of its own."""
 
 import json
-import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,24 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests import flow_documents
+from tests.commands import Done, headwater
 from tests.running_server import RunningServer, free_port, running_server
 
 SECONDS = 60
 
 
-def headwater(*arguments: str | Path, environment: dict[str, str] | None = None, given: str = "") -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "LANGFLOW_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "mcp_server", *map(str, arguments)],
-        env=clean | (environment or {}),
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-
-
-def refusal(done: "subprocess.CompletedProcess[str]") -> str:
+def refusal(done: Done) -> str:
     """The one line of a refused start."""
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -61,7 +50,31 @@ def test_the_first_start_prints_secrets_once_and_sigterm_is_an_ordinary_end(tmp_
     assert first.process.returncode == 0
     with running_server(tmp_path) as second:
         later = printed(second)
-    assert first.key not in later and password[1] not in later and "sk-" not in later and "key create" in later
+    assert first.key not in later and password[1] not in later and "sk-" not in later
+    command = next(line for line in later.splitlines() if "key create" in line).partition(": ")[2]
+    assert headwater(*shlex.split(command)[1:]).stdout.startswith("sk-")
+
+
+def test_each_printed_command_is_about_this_server_when_it_is_pasted(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    with running_server(folder) as server:
+        lines = [line.strip() for line in server.printed if re.search(r"headwater\S* install ", line)]
+        listing = shlex.split(next(line for line in lines if "--list" in line))
+        done = headwater(*listing[1:], environment={"HOME": str(tmp_path)})
+        made = headwater("projects", *listing[listing.index("--url") :])
+    assert len(lines) == 4 and all(f"--url {server.address} --data-dir '{folder}'" in line for line in lines)
+    assert done.returncode == 0 and "claude-code" in done.stdout
+    assert made.stdout.split()[-1] == server.project_address
+
+
+def test_a_command_that_comes_before_the_first_start_says_what_it_made_and_how_to_get_in(tmp_path: Path) -> None:
+    done = headwater("projects", "--data-dir", tmp_path / "new")
+    (said,) = done.stderr.splitlines()
+    assert "has the user admin now" in said and str(tmp_path / "new") in said
+    command = shlex.split(said.partition("a password: ")[2])
+    assert headwater(*command[1:], given="a-long-password\na-long-password\n").returncode == 0
+    assert headwater("key", "list", "--data-dir", tmp_path / "new").stdout == ""
+    assert headwater("projects", "--data-dir", tmp_path / "new").stderr == ""
 
 
 def test_two_checkouts_can_serve_at_once_on_other_ports_and_folders(tmp_path: Path) -> None:
@@ -162,7 +175,7 @@ def test_users_are_made_listed_and_let_out_and_in(used_folder: Path) -> None:
     user("set-password", "ada", "--password", "another-long-password")
     assert "ada, user, active" in user("list")
     user("delete", "ada", "--yes")
-    assert "ada" not in user("list")
+    assert "ada, user" not in user("list")
 
 
 def test_importing_prints_what_can_run_and_what_cannot(used_folder: Path, tmp_path: Path) -> None:
@@ -200,6 +213,12 @@ def test_help_names_every_command_without_loading_the_server() -> None:
         assert command in done.stdout
     loaded = "import sys, mcp_server.cli; print([name for name in ('mcp', 'sqlalchemy', 'starlette') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("group", [(), ("key",), ("code",), ("user",), ("models",)])
+def test_no_line_of_help_is_cut_off(group: tuple[str, ...]) -> None:
+    commands = headwater(*group, "--help").stdout.partition("Commands:")[2]
+    assert commands.strip() and "..." not in commands
 
 
 def test_a_free_port_may_be_asked_for(tmp_path: Path) -> None:

@@ -10,14 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 from mcp.client import Client
-from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server.authentication import BAD_KEYS_PER_MINUTE
 from projects.flows.flow import FlowDraft
 from tests.application import Application, open_application
 from tests.flow_documents import chat_input, chat_output, document, echo, edge, node, running
-from tests.mcp_server.conftest import BOTH_TYPES, Served, greeting_by_variable, of_unknown_type, serve
+from tests.mcp_server.conftest import BOTH_TYPES, TLS, Served, greeting_by_variable, of_unknown_type, over_sse, serve
 
 ANONYMOUS = {"a": "b"}
 
@@ -41,11 +40,11 @@ def with_field(name: str, field: dict[str, Any]) -> dict[str, Any]:
 @asynccontextmanager
 async def guest(served: Served, era: str) -> AsyncIterator[Client]:
     if era == "sse":
-        async with Client(sse_client(served.project_address("sse")), mode="legacy") as client:
+        async with Client(over_sse(served.project_address("sse")), mode="legacy") as client:
             yield client
     else:
         async with (
-            httpx2.AsyncClient(timeout=30) as http,
+            httpx2.AsyncClient(timeout=30, verify=TLS) as http,
             Client(streamable_http_client(served.project_address(), http_client=http), mode=era) as client,
         ):
             yield client

@@ -1,9 +1,7 @@
 """`headwater install` and `headwater config`: clients of this machine get the project, a key of their own, and a call to try it."""
 
 import json
-import os
 import stat
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,12 +15,14 @@ from client_configs.connection import Command, Connection, KeyHandling
 from client_configs.locations import Machine, Platform
 from client_configs.registry import CLIENTS
 from mcp_server.commands.install import Installer, Options, clients_named, install_all, options_of
+from mcp_server.own_command import OwnCommand
 from mcp_server.reach import reach_by_address, reach_by_command
 from mcp_server.this_machine import own_executable
+from tests import commands
 from tests.mcp_server.conftest import Served
 
-SECONDS = 60
 NAME = "hw-starter-project"
+OWN = OwnCommand(data=("--data-dir", "there"))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Desk:
 
     async def installer(self, url: str = "") -> Installer:
         application = self.served.application
-        return await Installer.of(application.services, application.caller, application.project_id, url or self.served.address)
+        return await Installer.of(application.services, application.caller, application.project_id, url or self.served.address, OWN)
 
     def options(self, *, scope: str = "user", folder: Path | None = None, transport: str | None = None, **others: Any) -> Options:
         return options_of(scope, folder, transport, **others)
@@ -90,13 +90,12 @@ def mode_of(path: Path) -> int:
 
 
 def test_the_command_connects_a_client_and_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "home" / ".cursor").mkdir(parents=True)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "LANGFLOW_", "XDG_"))}
+    home = tmp_path / "home"
+    (home / ".cursor").mkdir(parents=True)
+    given = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "HEADWATER_API_KEY": "sk-exported-for-clients"}
 
-    def headwater(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "mcp_server", *arguments, "--data-dir", str(tmp_path / "data")]
-        given = clean | {"HOME": str(tmp_path / "home"), "HEADWATER_API_KEY": "sk-exported-for-clients"}
-        return subprocess.run(command, env=given, capture_output=True, text=True, timeout=SECONDS)
+    def headwater(*arguments: str) -> commands.Done:
+        return commands.headwater(*arguments, "--data-dir", tmp_path / "data", environment=given)
 
     assert headwater("migrate").returncode == 0
     done = headwater("install", "cursor", "codex", "--url", "http://127.0.0.1:9")
@@ -141,7 +140,7 @@ async def test_removing_leaves_the_rest_of_the_file_and_says_how_to_revoke_the_k
     await desk.install("cursor")
     said = await desk.install("cursor", remove=True)
     key_id = (await desk.keys())["Cursor: Starter Project"]
-    assert "removed" in said and f"headwater key revoke {key_id}" in said
+    assert "removed" in said and f"headwater key revoke {key_id} --data-dir there" in said
     text = desk.cursor_file.read_text()
     assert json.loads(text.replace("// mine", ""))["mcpServers"] == {"other": {"url": "https://example.org/mcp"}}
     await desk.install("cursor")
@@ -160,6 +159,13 @@ async def test_a_revoked_key_is_seen_by_list_and_replaced_by_a_new_installation(
     assert "headwater config raycast" in listed["raycast"]
     assert "reachable, authorised, 4 tools" in await desk.install("cursor")
     assert "reachable, authorised, 4 tools" in (await desk.list())["cursor"]
+
+
+async def test_a_name_that_another_server_has_is_taken_over_only_when_asked(desk: Desk) -> None:
+    desk.cursor_file.write_text(json.dumps({"mcpServers": {NAME: {"url": "http://127.0.0.1:1/api/v1/mcp/project/former/streamable"}}}))
+    assert "--replace" in await desk.install("cursor", fails=True)
+    assert "former" in desk.cursor_entry["url"] and not await desk.keys()
+    assert "reachable, authorised, 4 tools" in await desk.install("cursor", replace=True)
 
 
 async def test_what_stands_in_the_way_of_one_client_stops_no_other_and_makes_no_key(desk: Desk) -> None:
@@ -208,7 +214,7 @@ async def test_nothing_of_a_flow_or_a_projects_name_becomes_a_command_in_a_clien
     flow = {"name": evil, "description": json.dumps(server), "folder_id": project["id"], "data": {"nodes": [node], "edges": []}}
     assert (await application.http.post("/api/v1/flows/", json=flow)).status_code == 201
     (desk.home / ".config/Claude").mkdir()
-    installer = await Installer.of(application.services, application.caller, project["id"], desk.served.address)
+    installer = await Installer.of(application.services, application.caller, project["id"], desk.served.address, OWN)
     plan_of: list[str] = []
     for client in ("claude-desktop", "claude-code", "cursor"):
         await install_all(installer, clients_named([client]), desk.options(is_dry_run=True, transport="stdio"), remove=False)

@@ -1,13 +1,10 @@
 """How often and how many at once, and the bounds on what is read before a call."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from headwater_test_components import Wait
 
 from mcp_server.bounded_http import BoundedHttp
@@ -15,6 +12,7 @@ from projects.errors import TooManyRequests
 from projects.rate_limits import Buckets, CallCounter, CallLimits
 from tests.application import Application, open_application
 from tests.flow_documents import chat_output, document, echo, edge, node
+from tests.loopback import serving
 from tests.mcp_server.conftest import Served, waiting
 from tests.mcp_server.test_tools import text_of
 
@@ -137,17 +135,6 @@ class Impatient(BoundedHttp):
     head_seconds = 0.0
 
 
-@asynccontextmanager
-async def listening(application: Application, protocol: type[BoundedHttp]) -> AsyncIterator[int]:
-    server = uvicorn.Server(uvicorn.Config(application.app, port=0, lifespan="off", log_config=None, http=protocol, loop="asyncio"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await serving
-
-
 async def answer_to(port: int, *pieces: bytes) -> bytes:
     """Everything the server says to these bytes until it ends the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -165,7 +152,7 @@ async def answer_to(port: int, *pieces: bytes) -> bytes:
 
 async def test_headers_are_bounded_in_number_size_and_time(application: Application) -> None:
     start = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    async with listening(application, BoundedHttp) as port:
+    async with serving(application.app, lifespan="off", http=BoundedHttp) as port:
         assert (await answer_to(port, start, b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
         many = b"".join(b"x-%d: y\r\n" % number for number in range(150))
         assert (await answer_to(port, start, many, b"\r\n")).startswith(b"HTTP/1.1 431")
@@ -174,5 +161,5 @@ async def test_headers_are_bounded_in_number_size_and_time(application: Applicat
         assert (await answer_to(port, b"GET /" + b"y" * 70_000)).startswith(b"HTTP/1.1 431")
         twice = start + b"Connection: keep-alive\r\n\r\n" + start + b"Connection: close\r\n\r\n"
         assert (await answer_to(port, twice)).count(b"HTTP/1.1 200") == 2
-    async with listening(application, Impatient) as port:
+    async with serving(application.app, lifespan="off", http=Impatient) as port:
         assert (await answer_to(port)).startswith(b"HTTP/1.1 408")

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from mcp_server.middleware import BodyBound, BodyLimits, HostCheck, RequestIdentity, redact_query_key
+from mcp_server.middleware import BodyBound, BodyLimits, Compression, HostCheck, RequestIdentity, redact_query_key
 from mcp_server.request_identity import request_id
 
 LIMITS = BodyLimits(json_bytes=1_000, mcp_bytes=500, upload_bytes=5_000, idle_seconds=0.05)
@@ -162,3 +162,19 @@ def test_an_access_log_never_holds_a_key_from_the_query(path: str, expected: str
     record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, message, arguments, None)
     assert redact_query_key(record)
     assert record.getMessage() == f'127.0.0.1:1 - "POST {expected} HTTP/1.1" 200'
+
+
+async def test_answers_are_compressed_for_clients_that_take_it_and_a_plain_answer_to_a_post_is_left_alone() -> None:
+    async def much(request: Request) -> Response:
+        return Response("x" * 2_000, media_type="text/plain")
+
+    layers = [Middleware(Compression, minimum_size=1_000, excluded=())]
+    routes = [Route("/", much, methods=["GET", "POST"])]
+    transport = httpx2.ASGITransport(Starlette(routes=routes, middleware=layers))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        for method in ("GET", "POST"):
+            compressed = await http.request(method, "/", headers={"accept-encoding": "br, gzip"})
+            assert (compressed.headers["content-encoding"], compressed.headers["vary"]) == ("gzip", "Accept-Encoding")
+            plain = await http.request(method, "/", headers={"accept-encoding": "identity"})
+            assert "content-encoding" not in plain.headers and plain.text == compressed.text == "x" * 2_000
+            assert plain.headers.get("vary") == ("Accept-Encoding" if method == "GET" else None)

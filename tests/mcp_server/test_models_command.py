@@ -1,13 +1,11 @@
 """Which model a node gets that names none: told by the start, by `headwater models` and by the report of an import."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.commands import headwater
 from tests.flow_documents import chat_input, chat_output, document, edge, node
 from tests.model_server import Says, model_server
 from tests.running_server import RunningServer, running_server
@@ -15,17 +13,9 @@ from tests.running_server import RunningServer, running_server
 LM = "LanguageModelComponent-lm"
 
 
-def headwater(*arguments: str | Path, environment: dict[str, str]) -> str:
+def said_by(*arguments: str | Path, environment: dict[str, str]) -> str:
     """What the command prints; it must end well."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "LANGFLOW_", "OPENAI_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "mcp_server", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=clean | environment,
-    )
+    done = headwater(*arguments, environment=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -54,11 +44,11 @@ def test_the_operators_server_is_named_everywhere(tmp_path: Path) -> None:
         environment = {"OPENAI_BASE_URL": models.address, "HEADWATER_OLLAMA_BASE_URL": ""}
         with running_server(tmp_path / "data", environment=environment) as server:
             assert "use OpenAI:small-model (OPENAI_BASE_URL" in line_about_models(server)
-        listed = headwater("models", "--data-dir", tmp_path / "data", environment=environment)
+        listed = said_by("models", "--data-dir", tmp_path / "data", environment=environment)
         chat, _, embeddings = listed.partition("Embedding models:")
         assert f"OpenAI:small-model (OPENAI_BASE_URL, {models.address})  <- the default" in chat
         assert "<- the default" in embeddings
-        report = headwater("import", file, "--data-dir", tmp_path / "data", environment=environment)
+        report = said_by("import", file, "--data-dir", tmp_path / "data", environment=environment)
         assert f"Asker ({LM}) names no model; it uses OpenAI:small-model." in report
 
 
@@ -67,9 +57,9 @@ def test_without_any_model_the_ways_to_get_one_are_named_everywhere(tmp_path: Pa
     file.write_text(json.dumps(chat_flow()))
     environment = {"HEADWATER_OLLAMA_BASE_URL": "", "HEADWATER_VARIABLES_TO_GET_FROM_ENVIRONMENT": ""}
     with running_server(tmp_path / "data", environment=environment) as server:
-        assert "have none here: headwater models tells how to get one." in line_about_models(server)
-    listed = headwater("models", "--data-dir", tmp_path / "data", environment=environment)
-    report = headwater("import", file, "--data-dir", tmp_path / "data", environment=environment)
+        assert "have none here. How to get one: " in line_about_models(server)
+    listed = said_by("models", "--data-dir", tmp_path / "data", environment=environment)
+    report = said_by("import", file, "--data-dir", tmp_path / "data", environment=environment)
     for said in (listed, report):
         assert "HEADWATER_DEFAULT_MODEL" in said and "OPENAI_API_KEY" in said and "headwater models add smollm2" in said
     assert f"Asker ({LM}) names no model, and there is none to take." in report

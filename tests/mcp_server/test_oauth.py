@@ -24,7 +24,7 @@ from projects.outgoing.clients import GuardedHttp
 from projects.outgoing.guard import Guard
 from tests.application import open_application
 from tests.issuer import SCOPE, Issuer, as_json, ec_key, open_issuer, public_jwk, rsa_key
-from tests.mcp_server.conftest import BOTH_TYPES, Served, greeting_by_variable, serve
+from tests.mcp_server.conftest import BOTH_TYPES, TLS, Served, greeting_by_variable, serve
 from tests.web_server import Answer, redirect
 
 METADATA = "/.well-known/oauth-protected-resource"
@@ -99,7 +99,7 @@ async def test_a_good_token_lists_and_calls_with_the_owners_variables_in_its_own
         key_id="ec" if algorithm == "ES256" else "rsa",
     )
     async with (
-        httpx2.AsyncClient(headers=bearer(token), timeout=30) as http,
+        httpx2.AsyncClient(headers=bearer(token), timeout=30, verify=TLS) as http,
         Client(streamable_http_client(served.project_address(), http_client=http)) as client,
     ):
         assert "greet" in {tool.name for tool in (await client.list_tools()).tools}

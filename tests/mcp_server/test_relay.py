@@ -21,7 +21,9 @@ async def neighbour() -> AsyncIterator[tuple[int, list[bytes]]]:
         head = await reader.readuntil(b"\r\n\r\n")
         heads.append(head)
         body = b'{"has": true}'
-        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nconnection: close\r\nset-cookie: whose=this; Path=/\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+        )
         await writer.drain()
         writer.close()
 
@@ -60,6 +62,31 @@ async def test_a_request_reaches_the_sibling_and_nobody_else(target: bytes) -> N
     assert len(heads) == 2  # whether it has the session, and the request itself
     assert all(SECRET.encode() in head for head in heads)
     assert heads[1].startswith(b"POST " + target + b" HTTP/1.1\r\n")
+
+
+async def test_a_request_arrives_without_anything_that_its_client_did_not_send() -> None:
+    answered: list[Any] = []
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    async with neighbour() as (port, heads):
+        relay = Relay(not_here, Neighbours([port], SECRET), {"session": lambda id: False})
+        scope = {"type": "http", "method": "DELETE", "path": "/api/v1/mcp/streamable", "query_string": b"", "client": ("10.9.8.7", 1)}
+        try:
+            for _ in range(2):
+                messages.append({"type": "http.request", "body": b"{}", "more_body": False})
+                await relay({**scope, "headers": [(b"host", b"a.test"), (b"mcp-session-id", b"abc")]}, receive, send)
+        finally:
+            await relay.close()
+    assert answered[0]["status"] == 200
+    # The answers before it set a cookie, which is somebody else's.
+    names = {line.partition(b":")[0].lower() for line in heads[-1].splitlines()[1:] if line}
+    assert names == {b"host", b"mcp-session-id", b"content-length", b"x-headwater-relay", b"x-headwater-relay-origin"}
 
 
 async def test_a_sibling_that_sends_elsewhere_is_not_followed() -> None:

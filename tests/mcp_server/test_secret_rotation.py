@@ -16,7 +16,8 @@ from mcp_server.wiring import open_services, rotate_secret_key
 from projects.invocation import Invocation
 from storage.encryption import CannotDecrypt, SecretBox, replace_secrets
 from tests.application import Application, open_application
-from tests.mcp_server.test_cli import headwater, refusal
+from tests.commands import headwater
+from tests.mcp_server.test_cli import refusal
 from tests.rest_adapter.test_background_runs import asking
 from tests.services import open_test_services
 

@@ -114,8 +114,17 @@ def test_anonymous_access_alone_is_refused() -> None:
     assert "HEADWATER_AUTO_LOGIN" in refused({"anonymous_access": True})
 
 
-def test_more_than_one_worker_is_refused_for_now() -> None:
-    assert "workers" in refused({"workers": 2})
+def test_several_workers_without_postgresql_are_refused_with_the_reason() -> None:
+    assert "PostgreSQL" in refused({"workers": 2})
+
+
+def test_peers_without_postgresql_are_refused_with_the_reason() -> None:
+    assert "PostgreSQL" in refused({"peers": "http://10.0.0.2:7860"})
+
+
+@pytest.mark.parametrize("address", ["10.0.0.2:7860", "ftp://10.0.0.2", "http://10.0.0.2:7860/tools", "http://me@10.0.0.2", "http://"])
+def test_a_peer_that_is_no_address_is_refused_by_name(address: str) -> None:
+    assert repr(address) in refused({"peers": f"http://10.0.0.2:7860,{address}", "database_url": "postgresql://localhost/x"})
 
 
 def test_every_origin_at_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,14 @@ async def test_a_call_that_outlasts_its_time_becomes_a_task_whose_result_is_the_
         assert done["result"]["isError"] is False
 
 
+async def test_a_run_that_waits_for_its_turn_is_a_working_task(tmp_path: Path) -> None:
+    async with impatient(tmp_path, background_runs=0) as served:
+        flow = await served.add_tool("slow", waiting(LONG))
+        started = await served.application.http.post("/api/v1/runs", json={"flow": flow.id})
+        assert started.json()["state"] == "queued", started.text
+        assert (await task(served, started.json()["id"]))["status"] == "working"
+
+
 async def test_a_quick_call_and_a_client_without_tasks_get_no_task(tmp_path: Path) -> None:
     async with impatient(tmp_path, task_after_seconds=5) as served:
         await served.add_tool("quick")

@@ -12,12 +12,12 @@ import pytest
 from sse_starlette import EventSourceResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from mcp_server.doors import McpLimits, PatientSend
 from mcp_server.places import Places
-from mcp_server.transports import McpLimits, _PatientSend
 from projects.access.caller import Caller, Credential
 from projects.errors import TooManyRequests, Unavailable
 from tests.application import open_application
-from tests.mcp_server.conftest import BOTH_TYPES, META, Served, serve
+from tests.mcp_server.conftest import BOTH_TYPES, META, TLS, Served, serve
 
 MISSING = "0190a1b2-0000-7000-8000-0000000000ff"
 
@@ -285,7 +285,7 @@ async def test_sessions_are_capped_for_each_credential_and_refused_openings_leav
 async def test_sse_streams_are_capped_for_each_credential_and_leave_their_place_when_they_end(served: Served) -> None:
     headers = {"x-api-key": served.application.key}
     limit = McpLimits().max_streams_per_caller
-    async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None), timeout=30) as http:
+    async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None), timeout=30, verify=TLS) as http:
         opened = [
             await http.send(http.build_request("GET", served.project_address("sse"), headers=headers), stream=True) for _ in range(limit)
         ]
@@ -388,8 +388,8 @@ async def test_a_reader_that_takes_nothing_for_too_long_is_let_go(caplog: pytest
         return {"type": "http.request"}
 
     async with asyncio.timeout(10):
-        await _PatientSend(send, 0.01).run(streaming, {"type": "http", "path": "/stream"}, receive)
+        await PatientSend(send, 0.01).run(streaming, {"type": "http", "path": "/stream"}, receive)
     assert sent == ["http.response.start", "http.response.body"]
     assert "A client of /stream stopped reading its stream and was let go" in caplog.text
     with pytest.raises(RuntimeError, match="ours"):
-        await _PatientSend(send, 0.01).run(broken, {"type": "http", "path": "/stream"}, receive)
+        await PatientSend(send, 0.01).run(broken, {"type": "http", "path": "/stream"}, receive)

@@ -9,8 +9,8 @@ import pytest
 
 from projects.access.caller import Caller
 from projects.access.project_access import ProjectAccess
+from projects.engine.questions import Answer
 from projects.errors import InvalidInput, NotFound
-from projects.runs.questions import Answer
 from projects.runs.record import RunState
 from tests.flow_documents import chat_input, chat_output, document, edge, node
 from tests.issuer import Issuer, open_issuer
@@ -108,7 +108,7 @@ async def test_runs_are_told_answered_and_stopped_for_the_same_principal_only(tm
             with pytest.raises(NotFound):
                 await services.runs.outputs(caller, run_id)
             with pytest.raises(NotFound):
-                await services.runs.vertices(caller, run_id)
+                await services.runs.get_with_vertices(caller, run_id)
             with pytest.raises(NotFound):
                 await services.invocations.answer(caller, run_id, {"name": Answer("accept", {"name": "Eve"})})
             with pytest.raises(NotFound):

@@ -75,6 +75,22 @@ async def test_a_request_goes_down_one_branch(application: Application) -> None:
     assert await ask(application, flow, "It is broken") == ["Passed on to support: It is broken"]
 
 
+@pytest.mark.parametrize(
+    ("decision", "said"), [("approve", "Approved, and sent: A letter"), ("reject", "Turned down, and not sent: A letter")]
+)
+async def test_a_text_goes_on_when_a_person_decided(application: Application, decision: str, said: str) -> None:
+    flow = await copy(application, "Ask a Person First")
+    started = await application.http.post("/api/v1/runs", json={"flow": flow, "input_value": "A letter"})
+    assert started.status_code == 202, started.text
+    run = await outcome(application, started.json()["id"])
+    (question,) = run["questions"]
+    assert (run["state"], question["message"]) == ("waiting", "A letter")
+    answers = {"answers": {question["id"]: {"action": "accept", "content": {"decision": decision}}}}
+    assert (await application.http.post(f"/api/v1/runs/{run['id']}/answers", json=answers)).status_code == 202
+    over = json.dumps(await outcome(application, run["id"]))
+    assert said in over and '"state": "completed"' in over
+
+
 async def test_a_loop_goes_through_the_rows(application: Application) -> None:
     flow = await copy(application, "Loop over Rows")
     assert await ask(application, flow, '[{"name": "Ada", "sum": 3}, {"name": "Bo", "sum": 4}]') == ["- Ada owes 3.\n- Bo owes 4."]
@@ -126,6 +142,7 @@ async def test_the_examples_show_the_range_and_all_of_each_can_run_here(applicat
         "LanguageModelComponent",
         "Agent",
         "ConditionalRouter",
+        "HumanInput",
         "LoopComponent",
         "Webhook",
         "Knowledge",

@@ -5,7 +5,7 @@ import pytest
 
 from projects.access.caller import Caller
 from projects.engine.values import Source
-from projects.errors import InvalidInput
+from projects.errors import InvalidInput, NotFound
 from projects.messages import MessageService
 from storage.database import Database
 from tests.owners import MOMENT, add_flow, add_owner, add_rows, message_row
@@ -167,3 +167,14 @@ async def test_deleting_passes_over_what_is_not_the_callers(here: Conversations)
     assert await here.service.delete_messages(here.ada, [ids[0], "no id", str(uuid4())]) == 1
     assert await here.history() == ["b"]
     assert await here.service.delete_session(here.ada, "a session") == 1
+
+
+async def test_what_was_said_beside_the_runs_is_part_of_the_history_and_a_flow_that_is_gone_has_none(here: Conversations) -> None:
+    said = here.service.keep_said
+    await said(here.ada.user_id, here.flow_id, "a session", sender="User", sender_name="User", text="Hello\x00 😀\ud83d")
+    await said(here.ada.user_id, here.flow_id, "a session", sender="Machine", sender_name="AI", text="Good morning.")
+    kept = await here.service.list_messages(here.ada, flow_id=here.flow_id)
+    assert [(each.message.sender, each.message.text) for each in kept] == [("User", "Hello 😀?"), ("Machine", "Good morning.")]
+    assert await here.history() == ["Hello 😀?", "Good morning."]
+    with pytest.raises(NotFound):
+        await said(here.ada.user_id, str(uuid4()), "a session", sender="User", sender_name="User", text="Nobody listens.")

@@ -132,6 +132,35 @@ async def test_a_webhook_run_waits_too(application: Application) -> None:
     assert (await settled(application, run["id"]))["state"] == "completed"
 
 
+async def test_the_answer_to_a_start_is_the_run_as_it_was_kept_with_its_warnings(application: Application) -> None:
+    flow_id = await make(application, asking())
+    body = {"flow": flow_id, "input_value": "hi", "tweaks": {"Nobody": {"text": "x"}}}
+    started = await application.http.post("/api/v1/runs", json=body)
+    told = started.json()
+    assert started.status_code == 202
+    assert (told["state"], told["flow_id"], told["flow_name"], told["attempt"]) == ("running", flow_id, "made for a test", 1)
+    assert told["started_at"] == told["created_at"] and told["finished_at"] is None and told["vertices"] == []
+    assert any("Nobody" in warning for warning in told["warnings"])
+    read = (await application.http.get(f"/api/v1/runs/{told['id']}")).json()
+    may_change = ("state", "finished_at", "questions", "vertices", "warnings", "result")
+    assert {name: value for name, value in read.items() if name not in may_change} == {
+        name: value for name, value in told.items() if name not in may_change
+    }
+
+
+async def test_a_key_that_was_used_is_answered_with_its_run_as_it_is_now(application: Application) -> None:
+    flow_id = await make(
+        application,
+        flows.document([flows.chat_input(), flows.chat_output()], [flows.edge("ChatInput-in", "ChatOutput-out", "input_value")]),
+    )
+    key = {"Idempotency-Key": "the-same"}
+    body = {"flow": flow_id, "input_value": "hi"}
+    first = (await application.http.post("/api/v1/runs", json=body, headers=key)).json()
+    await settled(application, first["id"])
+    again = (await application.http.post("/api/v1/runs", json=body, headers=key)).json()
+    assert (again["id"], again["state"]) == (first["id"], "completed") and again["result"]["outputs"] and again["vertices"]
+
+
 @pytest.mark.parametrize(
     ("given", "place"),
     [

@@ -84,6 +84,28 @@ async def test_a_node_that_becomes_a_tool_has_the_one_output_for_agents(applicat
     assert (back["tool_mode"], [each["name"] for each in back["outputs"]]) == (False, ["o"])
 
 
+async def test_what_a_change_of_a_field_would_do_to_others_is_not_done_and_said_so(application: Application) -> None:
+    code = (
+        "class A(Component):\n"
+        "    inputs = [DropdownInput(name='mode', options=['a', 'b'], value='a', real_time_refresh=True), StrInput(name='b', show=False)]\n"
+        "    def update_build_config(self, build_config, field_value, field_name=None):\n"
+        "        build_config['b']['show'] = field_value == 'b'\n"
+        "        return build_config\n"
+        "    async def update_outputs(self, frontend_node, field_name, field_value):\n"
+        "        return frontend_node\n"
+    )
+    read = (await application.http.post("/api/v1/custom_component", json={"code": code})).json()["data"]
+    body = {"code": code, "template": read["template"], "field": "mode", "field_value": "b"}
+    node = (await application.http.post("/api/v1/custom_component/update", json=body)).json()
+    assert (node["template"]["mode"]["value"], node["template"]["mode"]["real_time_refresh"]) == ("b", True)
+    assert node["template"]["b"]["show"] is False
+    for shown in (read, node):
+        assert [line.partition(" is not run")[0] for line in shown["metadata"]["unread"]] == [
+            "line 3: update_build_config",
+            "line 6: update_outputs",
+        ]
+
+
 async def test_a_catalogue_node_without_code_is_updated_as_it_is(application: Application) -> None:
     node = (await application.http.get("/api/v1/all")).json()["input_output"]["ChatInput"]
     body = {"code": "", "template": node["template"], "field": "sender_name", "field_value": "Ada", "frontend_node": node}
@@ -110,6 +132,21 @@ async def test_a_prompt_gives_its_node_a_field_for_each_variable_and_drops_those
     assert node["custom_fields"] == {"template": ["a", "b"]}
     assert node["template"]["a"]["value"] == "kept"
     assert (node["template"]["b"]["type"], node["template"]["b"]["input_types"]) == ("str", ["Message"])
+    assert " ".join(sorted(node["template"]["b"])) == (
+        "advanced api_editable display_name dynamic field_type fileTypes file_path info input_types list load_from_db multiline name "
+        "placeholder required show title_case type value"
+    )
+
+
+async def test_a_node_comes_back_with_every_key_that_clients_read(application: Application) -> None:
+    node = (await check(application, "{a}", frontend_node={**prompt_node(), "name": "mine"})).json()["frontend_node"]
+    empty = {"is_input", "is_output", "is_composition", "priority", "full_path", "replacement", "error", "add_tool_output"}
+    assert {key for key, value in node.items() if value is None} == empty
+    assert node["name"] == "mine"
+    outputs: list[dict[str, Any]] = [{"name": "prompt", "types": ["Message"], "hidden": True}, {"name": "other"}]
+    shown = (await check(application, "{a}", frontend_node={**prompt_node(), "outputs": outputs})).json()["frontend_node"]["outputs"]
+    known = dict.fromkeys(("required_inputs", "hidden", "options", "loop_types"))
+    assert shown == [{**known, **output} for output in outputs]
 
 
 async def test_doubled_braces_are_variables_only_where_that_is_chosen(application: Application) -> None:

@@ -7,11 +7,14 @@ import pytest
 
 from projects.errors import HeadwaterError, InvalidToken, PluginFailed, TooManyRequests, Unavailable
 from projects.runs.kept_errors import FailedBefore
+from projects.voice.realtime import RealtimeClosed
 from rest_adapter.errors import STATUSES, status_of, to_response
 from tests.application import Application
 
 # They are 500 because nothing better is known: a plugin's own failure, and one of which only the message was kept.
 NOTHING_KNOWN = {PluginFailed, FailedBefore}
+# Told on the socket of its conversation, where there are no statuses any more.
+TOLD_ELSEWHERE = {RealtimeClosed}
 # Nothing that a caller sends is to blame for these.
 OURS_OR_A_PROVIDERS = {500: {"ComponentFailed"}, 502: {"ProviderFailed"}, 503: {"Unavailable", "ProviderBusy"}, 504: {"ProviderTimedOut"}}
 
@@ -25,7 +28,7 @@ def kinds(base: type[HeadwaterError] = HeadwaterError) -> Iterator[type[Headwate
 
 
 def test_every_kind_of_error_has_a_status_and_only_failures_of_ours_are_5xx() -> None:
-    for kind in set(kinds()) - NOTHING_KNOWN:
+    for kind in set(kinds()) - NOTHING_KNOWN - TOLD_ELSEWHERE:
         assert any(base in STATUSES for base in kind.__mro__), kind.__name__
         status = next(STATUSES[base] for base in kind.__mro__ if base in STATUSES)
         assert status < 500 or kind.__name__ in OURS_OR_A_PROVIDERS[status], kind.__name__

@@ -20,7 +20,7 @@ STRIPPED = {"updated_at", "user_id", "folder_id", "access_type", "gradient", "ve
 
 @pytest.fixture
 async def other_server(tmp_path: Path) -> AsyncIterator[Application]:
-    async with open_application(tmp_path / "other") as opened:
+    async with open_application(tmp_path / "other", is_a_stranger=True) as opened:
         yield opened
 
 

@@ -12,7 +12,8 @@ from starlette.routing import Route
 from projects.access.caller import Caller
 from rest_adapter.openapi import answers_of
 from rest_adapter.routing import Credentials, Endpoint, OwnerRule, endpoint
-from rest_adapter.v1 import ENDPOINTS
+from rest_adapter.v1 import ENDPOINTS, WEBSOCKET_ENDPOINTS
+from rest_adapter.websocket_routing import websocket_endpoint
 from tests.application import Application, open_application
 
 # Whoever adds a line here says that this path tells or does nothing that belongs to anybody.
@@ -36,6 +37,7 @@ PUBLIC_PATHS = {
     "/api/v1/build_public_tmp/{job_id}/cancel",
     "/openapi.json",
     "/docs",
+    "/docs/endpoints",
     "/docs/{name}",
 }
 # These speak of the caller and answer strangers too: with nothing, or with a refusal of their own.
@@ -61,6 +63,13 @@ def test_a_route_needs_a_caller_unless_it_is_on_the_public_list(record: Endpoint
     assert (record.owner is OwnerRule.PUBLIC) == (record.path in PUBLIC_PATHS)
     if is_guarded(record):
         assert record.credentials is Credentials.ANY
+
+
+def test_every_websocket_needs_a_caller_and_is_said_in_words() -> None:
+    for record in WEBSOCKET_ENDPOINTS:
+        assert record.credentials is Credentials.ANY and record.owner is OwnerRule.OWNED
+        assert record.summary and record.tag
+    assert len({record.path for record in WEBSOCKET_ENDPOINTS}) == len(WEBSOCKET_ENDPOINTS) >= 4
 
 
 async def test_every_guarded_route_wants_a_good_credential_before_it_reads_the_body(tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -100,6 +109,8 @@ def test_a_handler_that_asks_for_what_no_request_has_is_refused() -> None:
 
     with pytest.raises(TypeError, match="weather"):
         endpoint("GET", "/x")(handler)
+    with pytest.raises(TypeError, match="weather"):
+        websocket_endpoint("/x")(handler)
 
 
 async def test_the_openapi_document_is_valid_and_lists_every_listed_route(application: Application) -> None:

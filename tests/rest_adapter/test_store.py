@@ -16,9 +16,13 @@ LISTED = (
 )
 
 
-@pytest.fixture
-async def application(tmp_path: Path) -> AsyncIterator[Application]:
-    async with open_application(tmp_path) as opened:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def application(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Application]:
+    """What sorts, searches and counts is the database, so each kind is asked."""
+    further: dict[str, Any] = {}
+    if request.param == "postgresql":
+        further["database_url"] = request.getfixturevalue("postgresql_settings").url
+    async with open_application(tmp_path, **further) as opened:
         yield opened
 
 
@@ -135,6 +139,35 @@ async def test_a_like_is_given_and_taken_back(application: Application) -> None:
     assert (await application.http.post(path)).json() == {"likes_count": 1, "liked_by_user": False}
     assert await names(application, liked="true") == []
     assert (await application.http.post(f"{STORE}/users/likes/{uuid4()}")).status_code == 404
+
+
+async def test_a_like_is_taken_back_by_its_name_too_however_often(application: Application) -> None:
+    id = await share(application, "Liked")
+    path = f"{STORE}/users/likes/{id}"
+    for http in (application.http, application.stranger):
+        await http.post(path)
+    for _ in range(2):
+        answer = await application.stranger.delete(path)
+        assert (answer.status_code, answer.json()) == (200, {"likes_count": 1, "liked_by_user": False})
+    assert (await application.http.get(f"{STORE}/users/likes")).json() == [{"likes_count": 1, "liked_by_user": True}]
+    private = await share(application, "Private", private=True)
+    for missing in (private, uuid4()):
+        assert (await application.stranger.delete(f"{STORE}/users/likes/{missing}")).status_code == 404
+
+
+async def test_likes_are_paged(application: Application) -> None:
+    for number in range(3):
+        id = await share(application, f"Entry {number}")
+        for http in (application.http, application.stranger)[: 1 + number % 2]:
+            await http.post(f"{STORE}/users/likes/{id}")
+
+    async def counts(**query: int) -> list[int]:
+        answer = await application.http.get(f"{STORE}/users/likes", params=query)
+        assert answer.status_code == 200, answer.text
+        return [each["likes_count"] for each in answer.json()]
+
+    assert (await counts(), await counts(limit=2), await counts(limit=2, page=2)) == ([1, 2, 1], [1, 2], [1])
+    assert (await application.http.get(f"{STORE}/users/likes", params={"limit": 101})).status_code == 422
 
 
 async def test_wrong_values_are_named(application: Application) -> None:

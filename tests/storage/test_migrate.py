@@ -1,7 +1,9 @@
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
-from storage import migrate
+from storage import fresh_sqlite, migrate
 from storage.database import Database, DatabaseSettings, DatabaseUnavailable
+from storage.migrations import written_down
 from storage.tables import Base
 from tests.owners import add_flow, add_owner, add_rows, message_row
 
@@ -32,6 +35,25 @@ async def test_an_empty_database_becomes_what_the_tables_say(empty_database_sett
             assert compare_metadata(context, Base.metadata) == []
     finally:
         engine.dispose()
+
+
+async def test_an_empty_database_has_the_same_shape_as_one_that_was_migrated(tmp_path: Path) -> None:
+    made, migrated = (DatabaseSettings(url=f"sqlite:///{tmp_path / name}.db") for name in ("made", "migrated"))
+    assert await migrate.upgrade(made)
+    with migrate.locked_connection(migrated) as connection:
+        assert migrate.apply_scripts(connection)
+    told = "the migrations changed: run python -m storage.migrations.written_down"
+    assert written_down.describe(migrated.sqlite_path) == fresh_sqlite.SCRIPT.read_text(encoding="utf-8"), told
+    assert _everything_in(made) == _everything_in(migrated)
+
+
+def _everything_in(settings: DatabaseSettings) -> dict[str, object]:
+    """Every table, index and trigger with its SQL in one line, and the rows of every table."""
+    with closing(sqlite3.connect(settings.sqlite_path)) as connection:
+        shapes: list[tuple[str, str, str]] = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
+        found: dict[str, object] = {f"{kind} {name}": " ".join(sql.split()) for kind, name, sql in shapes}
+        found |= {name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for kind, name, _ in shapes if kind == "table"}
+    return found
 
 
 async def test_upgrading_again_does_nothing(empty_database_settings: DatabaseSettings) -> None:
@@ -78,6 +100,17 @@ async def test_a_database_of_a_newer_version_is_refused(database_settings: Datab
         await migrate.upgrade(database_settings)
 
 
+async def test_the_first_start_on_sqlite_does_not_load_alembic(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys\nfrom storage import migrate\nfrom storage.database import DatabaseSettings\n"
+        "assert asyncio.run(migrate.upgrade(DatabaseSettings(url=sys.argv[1])))\nassert 'alembic' not in sys.modules"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, f"sqlite:///{tmp_path}/new.db", env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert await process.wait() == 0
+
+
 async def test_a_usual_start_does_not_load_alembic(database_settings: DatabaseSettings) -> None:
     program = (
         "import asyncio, sys\nfrom storage import migrate, run_writer\nfrom storage.database import DatabaseSettings\n"
@@ -102,7 +135,8 @@ async def test_moving_the_documents_loses_none_and_nothing_that_refers_to_a_flow
 ) -> None:
     with monkeypatch.context() as before:
         before.setattr(migrate, "HEAD", "2026_11_22_1200")
-        await migrate.upgrade(empty_database_settings)
+        with migrate.locked_connection(empty_database_settings) as connection:
+            migrate.apply_scripts(connection)
     async with Database(empty_database_settings) as database:
         owner = await add_owner(database, "ada")
         flow_id = await add_flow(database, owner, document='{"nodes": [], "edges": []}', endpoint_name="kept")

@@ -1,11 +1,13 @@
 import asyncio
+from contextlib import closing
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from projects.access.caller import Caller
-from storage.database import Database
-from storage.queue_leases import QueueLeases
+from storage.database import Database, DatabaseSettings
+from storage.queue_leases import Glance, QueueGlances, QueueLeases
 from storage.runs import RunRepository
 from storage.tables import RunRow
 from tests.owners import MOMENT, add_flow, add_owner, add_rows, run_row
@@ -80,6 +82,44 @@ async def test_left_behind_is_what_no_living_process_holds(database: Database, a
         found = await leases.list_left_behind(now=MOMENT, dead_lease_owners=["dead"], limit=10)
     names = {row.id: name for name, row in rows.items()}
     assert {names[row.id] for row in found} == {"lease over", "no lease", "known dead"}
+
+
+async def test_one_run_is_taken_only_while_it_is_queued(database: Database, ada: Caller, flow_id: str) -> None:
+    queued, ended = run_row(ada, flow_id, state="queued", started_at=None), run_row(ada, flow_id, state="cancelled")
+    await add_rows(database, queued, ended)
+
+    async def take_one(run_id: str) -> bool:
+        async with database.transaction() as session:
+            values = {"lease_owner": "me", "lease_expires_at": LATER, "now": MOMENT}
+            return await QueueLeases(session).take_one(run_id, **values) is not None  # type: ignore[arg-type]
+
+    assert sorted(await asyncio.gather(*(take_one(queued.id) for _ in range(3)))) == [False, False, True]
+    assert not await take_one(ended.id)
+    taken = await read(database, queued)
+    assert (taken.state, taken.lease_owner, taken.started_at) == ("running", "me", MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("values", "seen"),
+    [
+        ({"state": "queued"}, Glance(True, False, False)),
+        ({"state": "queued", "available_at": LATER}, Glance(False, False, False)),
+        ({"state": "queued", "available_at": MOMENT}, Glance(True, False, False)),
+        ({"lease_owner": "me", "lease_expires_at": LATER}, Glance(False, False, False)),
+        ({"lease_owner": "me", "lease_expires_at": LATER, "is_cancel_requested": True}, Glance(False, True, False)),
+        ({"lease_owner": "me", "lease_expires_at": MOMENT}, Glance(False, False, True)),
+        ({"lease_owner": "other", "lease_expires_at": LATER, "is_cancel_requested": True}, Glance(False, False, True)),
+        ({"lease_owner": None, "lease_expires_at": None}, Glance(False, False, True)),
+        ({"state": "completed", "lease_owner": "other"}, Glance(False, False, False)),
+    ],
+)
+async def test_a_glance_says_what_there_is_to_do(sqlite_settings: DatabaseSettings, values: dict[str, Any], seen: Glance) -> None:
+    async with Database(sqlite_settings) as database:
+        with closing(QueueGlances(sqlite_settings)) as glances:
+            assert glances.look(lease_owner="me", now=MOMENT) == Glance(False, False, False)
+            ada = await add_owner(database, "ada")
+            await add_rows(database, run_row(ada, await add_flow(database, ada), **values))
+            assert glances.look(lease_owner="me", now=MOMENT) == seen
 
 
 async def test_what_is_left_behind_is_put_back_or_ended_by_one_process(database: Database, ada: Caller, flow_id: str) -> None:

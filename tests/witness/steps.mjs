@@ -1,6 +1,6 @@
 // Lists, calls, follows progress and cancels with the TypeScript SDK. Arguments: address, key, way (v1, v1-sse, v2, v2-legacy, mcp-remote or supergateway).
 import { fileURLToPath } from "node:url";
-import { setTimeout } from "node:timers/promises";
+import { clientOf, useAll } from "./using.mjs";
 
 const [address, key, way] = process.argv.slice(2);
 const headers = { "x-api-key": key };
@@ -29,22 +29,7 @@ const transports = {
   supergateway: () => bridge("supergateway/dist/index.js", "--streamableHttp", address, "--header", `x-api-key: ${key}`, "--logLevel", "none"),
 };
 
-const isSecond = way.startsWith("v2");
-const { Client } = await import(isSecond ? "@modelcontextprotocol/client" : "@modelcontextprotocol/sdk/client/index.js");
-const options = isSecond ? { versionNegotiation: { mode: way === "v2" ? "auto" : "legacy" } } : {};
-const client = new Client({ name: `witness-${way}`, version: "1.0.0" }, options);
-await client.connect(await transports[isSecond ? "v2" : way]());
-
-const call = (name, given) => (isSecond ? client.callTool({ name, arguments: {} }, given) : client.callTool({ name, arguments: {} }, undefined, given));
-const { tools } = await client.listTools();
-const { content } = await call("quick_answer", {});
-const progress = [];
-await call("three_steps", { onprogress: (told) => progress.push(told.progress) });
-const leaving = new AbortController();
-const slow = call("slow_wait", { signal: leaving.signal }).catch(() => undefined);
-await setTimeout(1000);
-leaving.abort("no longer wanted");
-await slow;
-await setTimeout(300);
-console.log(JSON.stringify({ tools: tools.map((tool) => tool.name), text: content[0].text, progress }));
+const using = await clientOf(way, `witness-${way}`);
+await using.client.connect(await transports[using.isSecond ? "v2" : way]());
+console.log(JSON.stringify(await useAll(using)));
 process.exit(0);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -118,6 +118,8 @@ class Agent(Component):
     _can_ask_people = True
 
     async def message_response(self) -> Message:
+        if (kept := self._answer_before_a_pause()) is not None:
+            return kept
         model = await chat_model_of(self)
         reply = _LiveReply(self) if self.context.is_followed_live and "ChatOutput" in self.vertex.feeds else None
         if reply is not None:
@@ -130,7 +132,7 @@ class Agent(Component):
         message = reply.message if reply is not None else self._new_message(answer.model)
         message.text = text
         message.source.source = answer.model
-        message.content_blocks = [*answer.steps, *([_output(text)] if answer.steps else [])]
+        message.content_blocks = [*answer.steps, *(_closing(answer, text) if answer.steps else ())]
         message.usage = answer.usage.to_dict() if answer.usage is not None else None
         message.state = "complete"
         self._answered = message
@@ -205,7 +207,15 @@ class Agent(Component):
                 return await loop.go_on(memory["conversation"])
             return await loop.run(await self._messages(model, *further_instructions))
         except PauseRun as pause:
-            raise PauseRun(pause.questions, {"output": output, "conversation": pause.memory}) from None
+            memory = {"output": output, "conversation": pause.memory, "answered": self._answered}
+            raise PauseRun(pause.questions, memory) from None
+
+    def _answer_before_a_pause(self) -> Message | None:
+        """What the first output gave already when the second one asked a person: the model is not asked for it again."""
+        memory = self.context.memories.get(self.vertex.id)
+        if self._can_ask_people and memory is not None and memory["output"] != self.computing:
+            self._answered = memory.get("answered")
+        return self._answered
 
     async def _messages(self, model: ChatModel, *further_instructions: str) -> list[ChatMessage]:
         """Instructions, what was said before in the session, and what is asked now."""
@@ -274,7 +284,7 @@ class Agent(Component):
             session_id=self.context.session_id,
             flow_id=self.context.flow_id,
             run_id=self.context.run_id,
-            source=Source(id=self.vertex.id, display_name=self.vertex.display_name, source=model_name),
+            source=Source(id=self.vertex.id, display_name=self.vertex.display_name, source=model_name or self.vertex.display_name),
             icon=ICON,
             **parts,
         )
@@ -300,9 +310,11 @@ class _LiveReply:
         await self._agent.context.announce_message(self.message)
 
 
-def _output(text: str) -> Block:
-    """What came of the steps, as their last one."""
-    return {"type": "text", "duration": None, "header": {"title": "Output", "icon": "MessageSquare"}, "text": text}
+def _closing(answer: AgentAnswer, text: str) -> Iterator[Block]:
+    """What came of the steps: what the model said last, and the agent's output."""
+    if answer.is_complete:
+        yield {"type": "text", "duration": answer.duration_ms, "header": {}, "text": answer.text}
+    yield {"type": "text", "duration": None, "header": {"title": "Output", "icon": "MessageSquare"}, "text": text}
 
 
 def _filled(prompt: str, model_name: str) -> str:

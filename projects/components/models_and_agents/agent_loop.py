@@ -105,7 +105,9 @@ class AgentLoop:
 
     async def _converse(self, turns: list[ChatMessage], answer: AgentAnswer, *, asked: int) -> AgentAnswer:
         for turn in range(asked + 1, self._max_model_calls + 1):
+            began = perf_counter()
             reply = await self._ask(turns)
+            answer.duration_ms = round((perf_counter() - began) * 1000)
             answer.model = reply.model or answer.model
             if reply.usage is not None:
                 answer.usage = reply.usage if answer.usage is None else answer.usage + reply.usage

@@ -19,6 +19,7 @@ class AgentAnswer:
     model: str = ""
     usage: Usage | None = None
     steps: list[Block] = field(default_factory=list)
+    duration_ms: int = 0  # of the last turn
     is_complete: bool = True  # False: the bound on model calls was reached before there was an answer
 
 

@@ -36,7 +36,7 @@ def _new_message(component: Component, model: ChatModel, *, state: str = "comple
         session_id=context.session_id,
         flow_id=context.flow_id,
         run_id=context.run_id,
-        source=Source(id=vertex.id, display_name=vertex.display_name, source=model.name),
+        source=Source(id=vertex.id, display_name=vertex.display_name, source=model.name or vertex.display_name),
         state=state,
     )
 

@@ -111,7 +111,7 @@ def test_a_known_type_without_a_component_is_told_with_reason_and_hint(document_
 def test_what_runs_code_is_told_with_what_an_operator_can_do(document_type: str) -> None:
     described = describe_unsupported(document_type)
     assert described is not None and contains_code(document_type)
-    assert "runs no code from flows, and no setting allows it" in described[0] and "plugin" in described[1]
+    assert "runs no code that is typed into a stock component, and no setting allows it" in described[0] and "plugin" in described[1]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,11 @@ from projects.access.caller import Caller
 from projects.errors import LimitReached, Unavailable
 from projects.flows.library import FlowChanges, FlowDraft
 from projects.invocation import Invocation
+from projects.runs import queue
 from projects.runs.one_run import retries_of
 from projects.services import ProjectServices
+from storage.database import DatabaseUnavailable
+from storage.run_writer import RunBatch, RunWriter
 from tests import flow_documents as flows
 from tests.services import open_test_services, to_text
 
@@ -40,7 +43,7 @@ async def has(services: ProjectServices, caller: Caller, document: dict[str, Any
 
 async def until_in(services: ProjectServices, caller: Caller, run_id: str, vertex: str) -> None:
     """Until the vertex is known to have finished."""
-    while vertex not in [each.vertex_id for each in await services.runs.vertices(caller, run_id)]:  # noqa: ASYNC110 - rows, no event
+    while vertex not in [each.vertex_id for each in (await services.runs.get_with_vertices(caller, run_id))[1]]:  # noqa: ASYNC110 - rows, no event
         await asyncio.sleep(0)
 
 
@@ -84,6 +87,16 @@ async def test_a_queued_run_can_be_cancelled(tmp_path: Path) -> None:
         assert (await services.runs.get(caller, run_id)).state == "cancelled"
 
 
+async def test_a_run_that_is_stopping_can_be_stopped_again(tmp_path: Path) -> None:
+    async with open_test_services(tmp_path) as (services, caller):
+        run_id = await services.invocations.start(caller, await has(services, caller, steps(600)), Invocation())
+        await until_in(services, caller, run_id, "HeadwaterTestCount-c")
+        await services.invocations.cancel(caller, run_id)
+        services.invocations.stop(run_id)  # asked for by way of another process too
+        await services.invocations.wait_until_idle()
+        assert (await services.runs.get(caller, run_id)).state == "cancelled"
+
+
 async def test_a_run_that_an_orderly_end_cut_off_goes_on_without_what_had_finished(tmp_path: Path) -> None:
     async with open_test_services(tmp_path) as (services, caller):
         flow_id = await has(services, caller, steps(600))
@@ -98,7 +111,7 @@ async def test_a_run_that_an_orderly_end_cut_off_goes_on_without_what_had_finish
         run = await services.runs.get(caller, run_id)
         assert (run.state, run.attempt) == ("cancelled", 1)
         assert "HeadwaterTestWait-w" in run.warnings[0]
-        ran = [vertex.vertex_id for vertex in await services.runs.vertices(caller, run_id)]
+        ran = [vertex.vertex_id for vertex in (await services.runs.get_with_vertices(caller, run_id))[1]]
         assert ran.count("HeadwaterTestCount-c") == 1
 
 
@@ -108,6 +121,34 @@ async def left_behind(services: ProjectServices, caller: Caller, run_id: str) ->
     queue = services.invocations._queue
     foreign = type(queue)(queue._database, process_id="another", limits=queue._limits)
     assert await foreign.recover(datetime.now(UTC) + timedelta(hours=1)) == 1
+
+
+def says(seconds: float) -> dict[str, Any]:
+    """Chat input → a message that is stored before a wait; beside it a count, which is quick."""
+    return flows.document(
+        [
+            flows.chat_input(),
+            flows.node("HeadwaterTestSay", "HeadwaterTestSay-s", {"text": "", "seconds": seconds}),
+            flows.node("HeadwaterTestCount", "HeadwaterTestCount-c", {"text": ""}),
+        ],
+        [
+            flows.edge("ChatInput-in", "HeadwaterTestSay-s", "text"),
+            flows.edge("ChatInput-in", "HeadwaterTestCount-c", "text"),
+        ],
+    )
+
+
+async def test_what_a_step_stored_before_it_was_cut_off_is_not_stored_twice(tmp_path: Path) -> None:
+    async with open_test_services(tmp_path) as (services, caller):
+        flow_id = await has(services, caller, says(600))
+        run_id = await services.invocations.start(caller, flow_id, Invocation(input_value="hello"))
+        await until_in(services, caller, run_id, "HeadwaterTestCount-c")
+        # A kill -9 now leaves this behind: the step beside it was committed, the message of the one in the middle was not.
+        assert [stored.message.sender_name for stored in await services.messages.list_messages(caller)] == ["User"]
+        await services.invocations.drain(0)
+    async with open_test_services(tmp_path, background_runs=0) as (services, caller):
+        assert (await services.runs.get(caller, run_id)).state == "queued"
+        assert [stored.message.sender_name for stored in await services.messages.list_messages(caller)] == ["User"]
 
 
 async def test_a_run_of_a_dead_process_goes_back_into_the_queue_until_its_attempts_are_spent(tmp_path: Path) -> None:
@@ -175,3 +216,30 @@ async def test_a_run_whose_flow_changed_after_it_was_cut_off_says_so(tmp_path: P
         await services.invocations.wait_until_idle()
         run = await services.runs.get(caller, run_id)
         assert run.state == "failed" and run.error is not None and "changed" in run.error["message"]
+
+
+async def test_a_step_that_was_kept_although_the_connection_broke_is_not_the_run_s_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit arrived and its answer did not: what is written again is there already."""
+    monkeypatch.setattr(queue, "RECOVER_SECONDS", 0.05)
+    monkeypatch.setattr(queue, "LOOK_SECONDS", 0.05)
+    submit, broken = RunWriter.submit, False
+
+    async def breaking(writer: RunWriter, batch: RunBatch) -> list[int]:
+        nonlocal broken
+        counts = await submit(writer, batch)
+        if not broken and any("checkpoint" in change.values for change in batch.updates):
+            broken = True
+            raise DatabaseUnavailable("the connection was lost")
+        return counts
+
+    async with open_test_services(tmp_path) as (services, caller):
+        flow_id = await has(services, caller, steps(0))
+        monkeypatch.setattr(RunWriter, "write", breaking)
+        run_id = await services.invocations.start(caller, flow_id, Invocation(input_value="hi"))
+        async with asyncio.timeout(20):
+            while (run := await services.runs.get(caller, run_id)).state in ("queued", "running"):  # noqa: ASYNC110 - rows, no event
+                await asyncio.sleep(0.01)
+        assert broken
+        assert (run.state, run.attempt) == ("completed", 2)

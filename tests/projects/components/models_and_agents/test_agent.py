@@ -84,7 +84,8 @@ async def test_what_tools_answer_goes_back_to_the_model_in_the_order_of_its_call
     assert first["output"]["artifact"] == {"n": 1}
     assert first["output"]["status"] == "success"
     assert isinstance(first["duration"], int)
-    last = message.content_blocks[-1]
+    said, last = message.content_blocks[-2:]
+    assert (said["type"], said["header"], said["text"], type(said["duration"])) == ("text", {}, "Both.", int)
     assert (last["type"], last["header"]["title"], last["text"]) == ("text", "Output", "Both.")
 
 
@@ -240,7 +241,7 @@ async def test_date_and_calculator_are_given_when_the_node_has_these_fields() ->
     assert [spec.name for spec in model.offered[0]] == ["get_current_date", "evaluate_expression"]
     assert model.asked[1][-1].text == '{"result": "14"}'
     assert "Unknown time zone" in model.asked[2][-1].text
-    assert [block["error"] is None for block in message.content_blocks[:-1]] == [True, False]
+    assert [block["error"] is None for block in message.content_blocks[:-2]] == [True, False]
     without, model, _ = agent("ok", add_current_date_tool=False)
     await output_of(with_fields(without, add_current_date_tool=False, add_calculator_tool=True))
     assert [spec.name for spec in model.offered[0]] == ["evaluate_expression"]

@@ -80,3 +80,25 @@ async def test_each_call_is_asked_for_by_itself() -> None:
     going_on(instance, again, first="accept")
     assert (await output_of(instance)).text == "Done."
     assert made == ["send", "send"]
+
+
+async def test_what_the_first_output_gave_is_kept_while_the_second_waits() -> None:
+    made: list[str] = []
+    send = counted("send", made, needs_approval=True)
+    schema = [{"name": "city", "type": "str", "multiple": False}]
+    instance, model, _ = agent("Bern it is.", calls("send"), '{"objects": [{"city": "Bern"}]}', tools=[send], output_schema=schema)
+
+    async def both() -> list[Any]:
+        given = []
+        for output in ("response", "structured_response"):
+            instance.computing = output
+            given.append(await output_of(instance, output))
+        return given
+
+    with pytest.raises(PauseRun) as caught:
+        await both()
+    going_on(instance, caught.value, first="accept")
+    instance._answered = None  # it is another instance that goes on
+    message, records = await both()
+    assert (message.text, records.data) == ("Bern it is.", {"city": "Bern"})
+    assert (made, len(model.asked)) == (["send"], 3)  # one answer, one call, one record: nothing was asked twice
