@@ -306,13 +306,18 @@ def _pragmas() -> tuple[str, ...]:
 
 
 def _sqlite_engine(settings: DatabaseSettings) -> AsyncEngine:
+    from storage.sqlite_thread import SqliteThread  # brings aiosqlite, which only SQLite needs
+
+    def connect(path: str, **options: Any) -> SqliteThread:
+        # isolation_level None: the driver begins nothing by itself, so that the transaction below is the one there is.
+        return SqliteThread(path, **options, timeout=settings.busy_timeout_seconds, isolation_level=None)
+
     engine = create_async_engine(
         settings.url,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.busy_timeout_seconds,
-        # isolation_level None: the driver begins nothing by itself, so that the transaction below is the one there is.
-        connect_args={"timeout": settings.busy_timeout_seconds, "isolation_level": None},
+        connect_args={"async_creator_fn": connect},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
