@@ -61,7 +61,8 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is on this machine. `problem` says why a file that is there tells nothing."""
+    """What is on this machine. `problem` says why a file that is there tells nothing; `former_address` is the one that the client still has
+    when it is not the server's."""
 
     client: Client
     scope: Scope
@@ -69,6 +70,7 @@ class Status:
     is_available: bool
     installed_as: tuple[str, ...] = ()
     problem: str | None = None
+    former_address: str | None = None
 
     @property
     def is_installed(self) -> bool:
@@ -202,7 +204,11 @@ def find_status(
         held = client.collection_in(scope).entries_of(file.read(file.read_text()))
     except InstallationProblem as problem:
         return Status(client, scope, file.path, is_available=available, problem=problem.message)
-    return Status(client, scope, file.path, is_available=available, installed_as=names_of(held, connection))
+    names = names_of(held, connection)
+    former = None
+    if not any(has_our_address(held[name], connection) for name in names):
+        former = next((text for name in names for text in texts_of(held[name]) if connection.has_path(text)), None)
+    return Status(client, scope, file.path, is_available=available, installed_as=names, former_address=former)
 
 
 def paste_block(

@@ -33,9 +33,12 @@ def placement_notes(client: Client, connection: Connection, machine: Machine, tr
 def container_note(client: Client, connection: Connection) -> str:
     """For a server in a container and a client outside it, which cannot be written to from inside."""
     text = f"Headwater runs in a container: on the client's machine, paste what `headwater config {client.id}` prints."
-    if not connection.is_loopback:
-        return text
+    return f"{text} {outside_note(connection)}" if connection.is_loopback else text
+
+
+def outside_note(connection: Connection) -> str:
+    """For clients outside the container whose loopback the address is in."""
     return (
-        f"{text} {connection.http_url} leads nowhere from out there: publish the port, and set HEADWATER_PUBLIC_URL to the address that "
-        "clients use."
+        f"{connection.http_url} leads nowhere from outside the container: publish the port, and set HEADWATER_PUBLIC_URL to the address "
+        "that clients use."
     )

@@ -148,6 +148,7 @@ def _information(settings: Settings, observation: Observation, others: Iterable[
         auto_login=settings.auto_login,
         anonymous_access=settings.anonymous_access,
         cookie_secure=settings.cookie_secure or settings.is_public_url_https,
+        trusted_origins=frozenset(settings.cors_origins),
         logins_per_minute=settings.logins_per_minute,
         max_upload_megabytes=settings.max_upload_megabytes,
         default_project_name=settings.first_project_name,

@@ -18,21 +18,35 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mcp_server.settings_problem import SettingsProblem
-from projects.errors import HeadwaterError
+from projects.errors import HeadwaterError, NotFound
 
 if TYPE_CHECKING:
     from mcp_server.first_start import FirstStart
     from mcp_server.settings import Settings
     from projects.access.accounts import User
     from projects.access.caller import Caller
+    from projects.flows.flow import Flow
     from projects.flows.import_report import ImportReport
     from projects.services import ProjectServices
 
 T = TypeVar("T")
 
+LISTED_BY = {"project": "projects", "user": "user list", "API key": "key list", "code": "code list", "trusted code": "code list"}
+
+
+def _address(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    from client_configs.connection import ADDRESS_PATTERN  # what clients can be given
+
+    if not ADDRESS_PATTERN.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not the address of a server, such as http://127.0.0.1:7900 or https://tools.example.org.")
+    return value.rstrip("/")
+
+
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder of the database, keys and files.")
 _env_file = click.option("--env-file", type=click.Path(path_type=Path), help="File of settings, NAME=value a line.")
-_url = click.option("--url", "base_url", help="The server's address, when it is not that of the settings.")
+_url = click.option("--url", "base_url", callback=_address, help="The server's address, when it is not that of the settings.")
 _user = click.option("--user", "username", help="On whose behalf; default: the first superuser.")
 
 
@@ -55,6 +69,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SettingsProblem as error:
         _stop(str(error))
+    except NotFound as error:
+        listing = LISTED_BY.get(error.kind)
+        _stop(f"{error.message}. `headwater {listing}` says which there are." if listing else error.message)
     except HeadwaterError as error:
         _stop(error.message)
 
@@ -244,12 +261,13 @@ def config(
 @commands.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--project", help="Name or id of the project it goes to; default: the first one.")
+@click.option("--tool", "as_tool", is_flag=True, help="Make it an MCP tool of its project, which clients can call.")
 @_user
 @_options
-def import_(file: Path, project: str | None, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
+def import_(file: Path, project: str | None, as_tool: bool, username: str | None, data_dir: Path | None, env_file: Path | None) -> None:
     """Import an exported flow (or a file of several).
 
-    Says of each node whether it can run here.
+    Says of each node whether it can run here. A flow of yours with the same id is replaced.
     """
     documents = _read_export(file)
     settings = _settings({"data_dir": data_dir}, env_file)
@@ -258,7 +276,9 @@ def import_(file: Path, project: str | None, username: str | None, data_dir: Pat
         project_id = await _project_id(services, caller, project) if project else None
         for flow in await services.flows.upload(caller, documents, project_id=project_id):
             click.echo(f"Imported {flow.name!r} as {flow.id}")
-            _show_report(await services.reports.report(caller, flow.id))
+            report = await services.reports.report(caller, flow.id)
+            _show_report(report)
+            await _show_tool(services, caller, flow, as_tool=as_tool, can_run=not report.missing)
 
     _with_services(settings, username, work)
 
@@ -735,3 +755,27 @@ def _show_report(report: "ImportReport") -> None:
         click.echo(visible(f"  {problem.kind.value:<17}{problem.node + ': ' if problem.node else ''}{problem.message}"))
     if not report.missing:
         click.echo("  Every node of it can run here, with what is missing above." if report.lacking else "  Everything in it can run here.")
+
+
+async def _show_tool(services: "ProjectServices", caller: "Caller", flow: "Flow", *, as_tool: bool, can_run: bool) -> None:
+    """Whether MCP clients can call the flow now, after it was made a tool when that was asked for."""
+    from mcp_server.commands.shown import visible
+    from projects.lifecycle import ToolSetting
+
+    if flow.project_id is None:
+        return
+    if as_tool:
+        setting = ToolSetting(flow.id, is_tool=True, name=flow.tool_name, description=flow.tool_description)
+        await services.projects.set_tools(caller, flow.project_id, [setting])
+    elif not flow.is_tool:
+        click.echo(
+            f'  MCP clients do not see it yet: import it with --tool, or PATCH /api/v1/flows/{flow.id} with {{"mcp_enabled": true}}.'
+        )
+        return
+    project = await services.projects.get(caller, flow.project_id)
+    if tool := await services.tools.find_tool_of(caller, project.id, flow.id):
+        told = f"  MCP clients call it as {tool.name}, a tool of the project {project.name!r}"
+        click.echo(visible(f"{told}." if can_run else f"{told}, but its calls are refused until every node can run."))
+    else:
+        reasons = await services.tools.reasons_against_tools(caller, [await services.flows.get(caller, flow.id)])
+        click.echo(visible(f"  MCP clients cannot call it: {reasons.get(flow.id, 'it is a component.')}"))

@@ -141,6 +141,8 @@ def greeting(base_url: str, own: OwnCommand) -> str:
     """What later starts print: no secrets."""
     return f"""Headwater runs at {base_url}
 MCP address of all your flows: {base_url}/api/v1/mcp/streamable
+Connect a client: {own.line("install --list", with_address=True)}
+or in a browser: {base_url}/connect
 A new API key: {own.line("key create")}
 The address of each project: {own.line("projects", with_address=True)}
 """

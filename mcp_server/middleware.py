@@ -127,7 +127,13 @@ class BodyLimits:
     json_bytes: int = 16 * MEBIBYTE
     mcp_bytes: int = 4 * MEBIBYTE
     upload_bytes: int = 1024 * MEBIBYTE
-    upload_paths: tuple[str, ...] = ("/api/v1/files/upload", "/api/v2/files", "/api/v1/flows/upload", "/api/v1/projects/upload")
+    upload_paths: tuple[str, ...] = (
+        "/api/v1/files/upload",
+        "/api/v2/files",
+        "/api/v1/flows/upload",
+        "/api/v1/projects/upload",
+        "/api/v1/upload/",
+    )
     idle_seconds: float = 30.0  # a body that stops arriving for so long is given up
 
     def of(self, scope: Scope) -> int:

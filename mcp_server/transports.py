@@ -5,7 +5,7 @@ A session belongs to the caller and the project that opened it; with anything el
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from mcp_server.call_limits import CallLimits
 from mcp_server.changes import ListChanges
 from mcp_server.doors import GLOBAL_PATH, PROJECT_PATH, McpLimits
 from mcp_server.places import Places
+from mcp_server.plain_calls import PlainCalls
 from mcp_server.refusals import http_response
 from mcp_server.server import build_server
 from mcp_server.visit import SCOPE_KEY, Visit
@@ -42,7 +43,7 @@ class McpTransports:
         self._changes = ListChanges(streams)
         self._server = build_server(version, changes=self._changes, limits=calls)
         # No `security_settings`: Host is checked for every route by the middleware, Origin by the doors, both more strictly.
-        # `json_response` stays off: with it a client that leaves no longer cancels its call, and progress is dropped.
+        # `json_response` stays off but for plain calls: with it a client that leaves no longer cancels its call, and progress is dropped.
         self._manager = _SessionManager(
             self._server,
             per_owner=limits.max_sessions_per_caller,
@@ -50,11 +51,15 @@ class McpTransports:
             max_sessions=limits.max_sessions,
             max_request_body_size=limits.body_bytes,
         )
+        self._plain = StreamableHTTPSessionManager(self._server, json_response=True, max_request_body_size=limits.body_bytes)
+        self._streamable = PlainCalls(usual=self._manager.asgi_app, plain=self._plain.asgi_app)
         self._sse = SseServerTransport("/", max_request_body_size=limits.body_bytes)
 
-    def run(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
         """Sessions live as long as this block."""
-        return self._manager.run()
+        async with self._manager.run(), self._plain.run():
+            yield
 
     def has_session(self, id: str) -> bool:
         """Whether a session of an older revision lives in this process."""
@@ -70,7 +75,7 @@ class McpTransports:
 
     async def serve_streamable(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["user"] = _owner_of(scope)
-        await self._manager.asgi_app(scope, receive, send)
+        await self._streamable(scope, receive, send)
 
     async def serve_message(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A message on a legacy SSE connection."""

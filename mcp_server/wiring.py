@@ -228,7 +228,9 @@ def _build(
     passwords: Passwords | None,
 ) -> ProjectServices:
     secret_box = SecretBox(secret_keys[0], older_keys=secret_keys[1:])
-    default_project = DefaultProject(name=settings.first_project_name)
+    default_project = DefaultProject(
+        name=settings.first_project_name, auth_settings=None if settings.auto_login else {"auth_type": "apikey"}
+    )
     registry = load_registry(custom_code=custom_code)
 
     def tell(change: FlowChanged) -> None:

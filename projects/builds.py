@@ -231,7 +231,7 @@ class BuildService:
             visitor = Visitor(f"user:{caller.user_id}")
             return await self._visit(visitor, flow_id, request, make_frames, reader=_own(caller), is_followed=is_followed)
         if request.document is not None:
-            prepared = self._prepare(prepared, request.document)
+            prepared = await self._prepare(prepared, request.document)
         job = BuildJob(_own(caller), caller, prepared.flow.id)
         invocation = request.invocation(prepared.graph)
         return await self._begin(job, prepared, invocation, make_frames(prepared, prepared.flow.id), is_followed=is_followed)
@@ -361,12 +361,12 @@ class BuildService:
             del self._jobs[job.id]
             kept_bytes -= job.size_bytes
 
-    def _prepare(self, stored: PreparedFlow, text: bytes) -> PreparedFlow:
+    async def _prepare(self, stored: PreparedFlow, text: bytes) -> PreparedFlow:
         """A graph that was sent along, by the rules for stored ones. The same text again is the same graph, with its frozen results."""
         key = (stored.flow.id, hashlib.sha256(text).digest())
         prepared = self._compiled.get(key)
         if prepared is None or not decided_alike(prepared.report, policy_of(self._registry)):
-            compiled = document.compile_document(text, self._registry)
+            compiled = await document.read_and_compile(text, self._registry)
             prepared = PreparedFlow(replace(stored.flow, version=_OTHER_VERSION), compiled.graph, compiled.report)
             self._compiled[key] = prepared
             if len(self._compiled) > COMPILED_LIMIT:
@@ -380,7 +380,7 @@ class BuildService:
         """Begin anew to build a flow step by step: what is to be built, in which order. Raises NotFound, InvalidInput."""
         prepared = await self._flows.resolve(caller.user_id, flow_id)
         if request.document is not None:
-            prepared = self._prepare(prepared, request.document)
+            prepared = await self._prepare(prepared, request.document)
         invocation = request.invocation(prepared.graph)
         ids = schedule.run_set(prepared.graph, invocation.start_vertex, invocation.stop_vertex)
         steps = Stepwise(prepared, run_id, schedule.order_of(prepared.graph, ids, request.start))

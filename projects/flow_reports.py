@@ -44,7 +44,7 @@ class ReportService:
         """What of the flow can run here, node by node, and what it still needs. Raises NotFound."""
         flow = await self._library.get(caller, flow_id)
         await policy_of(self._registry).refresh()
-        compiled = document.compile_document(flow.document or _EMPTY, self._registry)
+        compiled = await document.read_and_compile(flow.document or _EMPTY, self._registry)
         around = await self._surroundings(caller)
         report = compiled.report
         lacking = readiness.shortcomings(compiled.graph, around)

@@ -13,17 +13,23 @@ from projects.run_resources import FileSource
 _ATTACHMENTS = ("ChatInput", "files")
 
 
-async def check_given_files(files: FileSource, owner_id: str, stored: Graph, graph: Graph, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """`graph` is the stored one with the tweaks in it, `values` is vertex id → field → value.
+async def check_given_files(
+    files: FileSource, owner_id: str, stored: Graph, graph: Graph, values: Mapping[str, Mapping[str, Any]], *, only_of: str | None = None
+) -> None:
+    """`graph` is the stored one with the tweaks in it, `values` is vertex id → field → value. `only_of` is the flow whose files may be
+    given by who is not the owner.
 
     Raises InvalidInput, naming each place, for paths and ids of no upload of the owner's; another's answers as a missing one.
     """
-    seen: dict[object, str | None] = {}
+    seen: dict[str, str | None] = {}
     problems = []
     for location, path in _given(stored, graph, values):
         key = path if isinstance(path, str) else repr(path)
         if key not in seen:
-            seen[key] = await files.refusal(owner_id, path)
+            is_out_of_reach = only_of is not None and not key.startswith(f"{only_of}/")
+            seen[key] = (
+                f"Only files of the flow can be given here: {only_of}/<name>." if is_out_of_reach else await files.refusal(owner_id, path)
+            )
         if (refusal := seen[key]) is not None:
             problems.append(FieldProblem(location, refusal))
     if problems:

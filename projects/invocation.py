@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from projects.access.caller import Caller
-from projects.access.session_spaces import is_open_to
+from projects.access.session_spaces import is_open_to, space_of
 from projects.engine.events import (
     OnEvent,
     VertexResult,
@@ -125,7 +125,7 @@ class InvocationService:
         self._is_draining = False
 
     async def __aenter__(self) -> Self:
-        await self._queue.begin(self._run_taken, self.stop)
+        await self._queue.begin(self._run_taken, self.stop, lambda run_id: self._live.find(run_id) is not None)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -196,7 +196,11 @@ class InvocationService:
         """Written before it begins, so that nobody else begins it, and detached, because its caller may come back for it."""
         run = await self._prepare(caller.user_id, caller.principal, prepared, invocation)
         run.keep_request()
-        await run.record.accept(RunState.RUNNING)
+        try:
+            await run.record.accept(RunState.RUNNING)
+        except BaseException:
+            self._queue.let_go(run.identity.run_id)  # it may have been kept all the same
+            raise
         run.record.begin()
         handle = self._handle(run, on_event)
         handle.detach()
@@ -306,6 +310,7 @@ class InvocationService:
             await run.record.accept(RunState.RUNNING)
         except BaseException:
             release()
+            self._queue.let_go(run.identity.run_id)  # it may have been kept all the same
             raise
         run.record.begin()
         self._background.start(self._run_quietly(run, release), name=f"run {run.identity.run_id}")
@@ -383,7 +388,8 @@ class InvocationService:
             graph, warnings = flow_tweaks.apply_tweaks(graph, tweaks)
         values = values_for(graph, invocation)
         if parent is None and going_on is None and (tweaks or invocation.arguments):
-            await check_given_files(self._surroundings.resources.files, owner_id, prepared.graph, graph, values)
+            only_of = prepared.flow.id if space_of(principal, session_id) else None
+            await check_given_files(self._surroundings.resources.files, owner_id, prepared.graph, graph, values, only_of=only_of)
         if defaults := await self._variables.list_defaults(owner_id):
             graph = bind_defaults(graph, defaults, filled=values)
         # Nothing is awaited from here until the run begins and is counted as going on.
@@ -410,6 +416,7 @@ class InvocationService:
             self._writer,
             visible_after_seconds=self._settings.visible_after_seconds,
             kept_results=None if going_on is None else going_on.results,
+            attempt=1 if going_on is None else going_on.attempt,
         )
         for warning in warnings:
             record.warn(warning)
@@ -463,6 +470,7 @@ class InvocationService:
         identity = parent.identity
         child = await self._prepare(identity.owner_id, identity.principal, request.prepared, invocation, parent=parent)
         child.is_followed = parent.is_followed
+        child.record.begins_anew = child.begins_anew
         child.record.begin()
         return (await self._execution.run(child, told_inside(parent, child))).outputs
 

@@ -136,7 +136,7 @@ class PromptService:
     ) -> tuple[str, list[PromptMessage]]:
         """A shown prompt's description and its messages; `ask` puts what a plugin's prompt asks to the caller's person.
 
-        Raises NotFound("prompt", …), InvalidInput naming each argument, PluginFailed, and what `ask` raises.
+        Raises NotFound("prompt", …), InvalidInput naming each argument, LimitReached, PluginFailed, and what `ask` raises.
         """
         prompt = await self._get(caller, project_id, name)
         _check_arguments(prompt, given)

@@ -31,7 +31,8 @@ MAX_SUGGESTIONS = 1_000
 MESSAGES_SHOWN = 200
 DEFAULT_LIMIT_BYTES = 10_000_000
 
-# Conversations are the owner's own, files also for whom the owner's authorization server vouches; a guest of the project sees neither.
+# Conversations and the list of files are the owner's own. Whom the owner's authorization server vouches for reads a file whose id an answer
+# told, for what flows save of one of them is no other's to see. A guest of the project sees neither.
 _OWNERS_CREDENTIALS = frozenset({Credential.API_KEY, Credential.SESSION, Credential.AUTOMATIC, Credential.LOCAL})
 _KNOWN_CREDENTIALS = _OWNERS_CREDENTIALS | {Credential.OAUTH}
 
@@ -111,8 +112,8 @@ class ResourceService:
         return self._content.resources
 
     async def list_files(self, caller: Caller, project_id: str | None, *, after_id: str = "", limit: int) -> list[FileResource]:
-        """In the order of their ids: the files of one project's flows, or with project None all of the caller's."""
-        if caller.via not in _KNOWN_CREDENTIALS:
+        """In the order of their ids: the files of one project's flows, or with project None all of the caller's; none for the confined."""
+        if caller.via not in _OWNERS_CREDENTIALS:
             return []
         async with reading(self._database) as session:
             rows = await FileRepository(session).page_placed(owner_id=caller.user_id, project_id=project_id, after_id=after_id, limit=limit)

@@ -186,7 +186,7 @@ class StoreService:
         known = frozenset(variable.name for variable in await self._variables.list_variables(caller))
         clean = without_secrets(shared.data, variable_names=known)
         text = json_text(clean, "data")
-        compiled = document.compile_document(text, self._registry)
+        compiled = await document.read_and_compile(text, self._registry)
         details = {
             "nodes": dict(Counter(str(_data_type(each)) for each in nodes_of(clean))),
             "variables": list(compiled.report.variables),

@@ -123,7 +123,7 @@ def _names(header: str, tag: str) -> bool:
 
 def archive_answer(files: FileService, chosen: Sequence[StoredFile]) -> Response:
     """A ZIP that is made while it is sent."""
-    name = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}_headwater_files.zip"
+    name = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}_langflow_files.zip"
     return StreamingResponse(_archived(files, chosen), headers={**_SAFE_HEADERS, "Content-Disposition": attachment(name)}, media_type=ZIP)
 
 

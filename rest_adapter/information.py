@@ -51,6 +51,7 @@ class ServerInformation:
     auto_login: bool = False
     anonymous_access: bool = False
     cookie_secure: bool = False
+    trusted_origins: frozenset[str] = frozenset()  # whose pages may log in here, beside the server's own
     logins_per_minute: int = 5
     max_upload_megabytes: int = 100
     default_project_name: str = "Starter Project"

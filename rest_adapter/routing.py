@@ -17,9 +17,10 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -37,6 +38,7 @@ BodyReader: TypeAlias = Callable[[Request], Awaitable[Any]]
 Authenticate: TypeAlias = Callable[[HTTPConnection], Awaitable[Caller]]
 
 MAX_FORM_FIELDS = 20
+MAX_FORM_FIELD_BYTES = 64 * 1024
 _GIVEN = {"caller", "services", "information", "request", "query", "body", "form", "openapi_text", "listed_endpoints"}
 
 
@@ -193,15 +195,30 @@ def build_routes(
     openapi_text: Callable[[], bytes],
     listed_endpoints: Callable[[], Sequence[ListedEndpoint]],
 ) -> list[BaseRoute]:
-    """One Starlette route a path, in the order in which the paths first appear: its router looks at them one after the other."""
+    """One Starlette route a path, in the order in which the paths first appear: its router looks at them one after the other.
+
+    A collection redirects from its path without the slash. The router would do it too, but only where no path with an id matches before.
+    """
     by_path: dict[str, list[Endpoint]] = {}
     for record in endpoints:
         by_path.setdefault(record.path, []).append(record)
     given = {"services": services, "information": information, "openapi_text": openapi_text, "listed_endpoints": listed_endpoints}
-    return [
-        Route(path, _PathApp({method: _Bound(record, authenticate, given) for record in records for method in record.methods}))
-        for path, records in by_path.items()
-    ]
+    routes: list[BaseRoute] = []
+    for path, records in by_path.items():
+        if path.endswith("/") and path[:-1] not in by_path:
+            routes.append(Route(path[:-1], _SlashApp()))
+        routes.append(
+            Route(path, _PathApp({method: _Bound(record, authenticate, given) for record in records for method in record.methods}))
+        )
+    return routes
+
+
+class _SlashApp:
+    """Every method of a path without its last slash, before anybody is asked for a credential."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        url = URL(scope=scope)
+        await RedirectResponse(url.replace(path=f"{url.path}/"), 307)(scope, receive, send)
 
 
 class _PathApp:
@@ -328,8 +345,11 @@ async def read_json_body(request: Request) -> Any:
 
 
 async def _read_form(request: Request) -> dict[str, str]:
-    """An urlencoded form. Anything else has no fields, so the answer names the missing ones."""
+    """An urlencoded form, or a multipart one without files. Anything else has no fields, so the answer names the missing ones."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        async with request.form(max_files=0, max_fields=MAX_FORM_FIELDS, max_part_size=MAX_FORM_FIELD_BYTES) as form:
+            return {name: value for name, value in form.items() if isinstance(value, str)}
     if media_type != "application/x-www-form-urlencoded":
         return {}
     try:

@@ -155,7 +155,9 @@ class _Form:
             raise BadRequest("The form cannot be read: a part has no Content-Disposition with a name.")
         if b"filename" not in options:
             return
-        if options[b"name"] != _FIELD.encode() or self._file_name is not None:
+        if options[b"name"] != _FIELD.encode() and self._file_name is None:
+            raise missing_file()
+        if self._file_name is not None:
             raise BadRequest(f"The form holds more than its one file; send only the field `{_FIELD}`.")
         self._is_in_file = True
         try:

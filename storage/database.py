@@ -57,6 +57,7 @@ class DatabaseSettings(BaseModel):
     url: str = Field(repr=False, description="sqlite:///path or postgresql://user:password@host/name")
     pool_size: int = Field(default=5, ge=1, description="Connections kept open")
     busy_timeout_seconds: float = Field(default=10.0, gt=0, description="How long to wait for another writer or a free connection")
+    answer_seconds: float = Field(default=30.0, gt=0, description="How long PostgreSQL may take for one answer before it counts as gone")
     version_memory_seconds: float = Field(
         default=0.0, ge=0, description="For how long a change of the catalogue by another process may go unseen"
     )
@@ -192,21 +193,27 @@ class Database:
         now = time.monotonic()
         if now < self._version_good_until:
             return self._version
-        assert self._version_reader is not None, "the database is not open"
         changes = self._changes
-        version = await self._version_reader.read()
+        version = await self._read_version()
         if changes == self._changes:
             self._version, self._version_good_until = version, now + self.settings.version_memory_seconds
         return version
 
     async def is_reachable(self) -> bool:
         """Whether a query is answered now (health checks)."""
-        assert self._version_reader is not None, "the database is not open"
         try:
-            await self._version_reader.read()
+            await self._read_version()
         except DatabaseUnavailable:
             return False
         return True
+
+    async def _read_version(self) -> int:
+        assert self._version_reader is not None, "the database is not open"
+        try:
+            async with asyncio.timeout(self.settings.busy_timeout_seconds):
+                return await self._version_reader.read()
+        except TimeoutError as error:
+            raise DatabaseUnavailable("The database server does not answer") from error
 
 
 @contextmanager
@@ -267,6 +274,8 @@ class _PostgresqlVersion:
     async def _select(self) -> int:
         import psycopg  # only PostgreSQL installations need the driver
 
+        from storage import postgresql
+
         try:
             if self._connection is not None:
                 try:
@@ -274,9 +283,7 @@ class _PostgresqlVersion:
                 except psycopg.OperationalError:
                     # The server was restarted, or closed an idle connection: once more on a new one.
                     await self._connection.close()
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._settings.postgresql_conninfo, autocommit=True, connect_timeout=max(2, round(self._settings.busy_timeout_seconds))
-            )
+            self._connection = await postgresql.connect(self._settings)
             return await self._select_once()
         except psycopg.Error as error:
             raise explain(error) or error from error
@@ -336,13 +343,18 @@ def _sqlite_engine(settings: DatabaseSettings) -> AsyncEngine:
 
 
 def _postgresql_engine(settings: DatabaseSettings) -> AsyncEngine:
+    from storage import postgresql  # brings psycopg, which only PostgreSQL needs
+
+    async def connect(*arguments: Any, **options: Any) -> Any:
+        return await postgresql.prepare(await postgresql.PostgresqlConnection.connect(*arguments, **options), settings)
+
     return create_async_engine(
         settings.url,
         pool_size=settings.pool_size,
         max_overflow=settings.pool_size,
         pool_timeout=settings.busy_timeout_seconds,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": max(2, round(settings.busy_timeout_seconds))},
+        connect_args={"async_creator_fn": connect, "connect_timeout": postgresql.connect_timeout(settings)},
     )
 
 

@@ -83,10 +83,10 @@ def _sqlite_revision(settings: DatabaseSettings) -> str | None:
 def _postgresql_revision(settings: DatabaseSettings) -> str | None:
     import psycopg  # only PostgreSQL installations need the driver
 
+    from storage import postgresql
+
     try:
-        with psycopg.connect(
-            settings.postgresql_conninfo, autocommit=True, connect_timeout=max(2, round(settings.busy_timeout_seconds))
-        ) as connection:
+        with postgresql.connect_in_thread(settings) as connection:
             row = connection.execute(_READ_REVISION).fetchone()
     except psycopg.errors.UndefinedTable:
         return None

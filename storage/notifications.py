@@ -93,10 +93,9 @@ class Notifications:
         return [process_id for process_id in process_ids if _lock_key(process_id) not in held]
 
     async def _connect(self) -> Any:
-        import psycopg  # only PostgreSQL installations need the driver
+        from storage import postgresql  # brings psycopg, which only PostgreSQL installations need
 
-        seconds = max(2, round(self._settings.busy_timeout_seconds))
-        return await psycopg.AsyncConnection.connect(self._settings.postgresql_conninfo, autocommit=True, connect_timeout=seconds)
+        return await postgresql.connect(self._settings)
 
     async def _listening(self) -> Any:
         connection = await self._connect()
@@ -112,8 +111,10 @@ class Notifications:
                 if self._connection is None:
                     self._connection = await self._listening()
                 self._on_connected()
-                async for notification in self._connection.notifies():
-                    self._take(notification.payload)
+                while True:
+                    async for notification in self._connection.notifies(timeout=self._settings.answer_seconds):
+                        self._take(notification.payload)
+                    await self._connection.execute("SELECT 1")  # silence may also be a server that is gone
             except psycopg.Error as error:
                 logger.warning("The connection for notifications was lost: %s", error)
                 self._connection, lost = None, self._connection

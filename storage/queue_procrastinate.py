@@ -18,6 +18,7 @@ from procrastinate.jobs import DeleteJobCondition, Job, Status
 from procrastinate.manager import JobManager, NotificationCallback
 from procrastinate.worker import Worker
 
+from storage import postgresql
 from storage.database import DatabaseSettings, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -62,13 +63,18 @@ class RunJobs:
     """One a process, entered before runs are taken and left after the last one has ended."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
+        async def prepare(connection: postgresql.PostgresqlConnection) -> None:
+            await postgresql.prepare(connection, settings)
+
         self._app = App(
             connector=PsycopgConnector(
                 conninfo=settings.postgresql_conninfo,
                 min_size=1,
                 max_size=CONNECTIONS,
                 timeout=settings.busy_timeout_seconds,
-                kwargs={"connect_timeout": max(2, round(settings.busy_timeout_seconds))},
+                kwargs={"connect_timeout": postgresql.connect_timeout(settings)},
+                connection_class=postgresql.PostgresqlConnection,
+                configure=prepare,
             )
         )
         self._jobs = self._app.job_manager = _PatientJobs(self._app.connector)

@@ -31,17 +31,22 @@ GROUP_LIMIT = 64
 KEY_USES_SECONDS = 0.5
 
 
+class LeaseTaken(Exception):
+    """The run has become another process's, or has ended there: nothing of the batch is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunUpdate:
     """Columns of one run. With `only_from` it is a compare-and-set on the state: nothing changes when the run is in another one.
 
-    With `lease_owner` nothing changes either when the run has become another process's.
+    With `lease_owner` the run must still be this process's, in this `attempt`; where it is not, nothing of the batch is kept.
     """
 
     run_id: str
     values: dict[str, Any]
     only_from: frozenset[str] | None = None
     lease_owner: str | None = None
+    attempt: int = 1  # it may have come back to this process while an earlier attempt goes on here
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ class RunWriter:
     async def write(self, batch: RunBatch) -> list[int]:
         """Wait until the batch is committed; how many rows each update changed. Cancelling the waiting does not take the batch back.
 
-        Raises DatabaseUnavailable, or Conflict for a broken constraint; then nothing of the batch is kept.
+        Raises DatabaseUnavailable, Conflict for a broken constraint, or LeaseTaken; then nothing of the batch is kept.
         """
         return await self.submit(batch)
 
@@ -224,6 +229,8 @@ def _commit(connection: _Connection, group: Sequence[_Queued]) -> list[list[int]
             return _commit(connection, [_Queued(cleaned, group[0].waiting)])
     if isinstance(failure, DatabaseUnavailable):
         logger.error("%d batches of run records were not written: %s", len(group), failure)
+    elif isinstance(failure, LeaseTaken):
+        logger.info("%s", failure)
     elif not isinstance(failure, Conflict) or group[0].waiting is None:
         logger.error("A batch of run records was not written", exc_info=failure)
     return [failure for _ in group]
@@ -251,6 +258,13 @@ def _without_unstorable(batch: RunBatch) -> RunBatch | None:
         batch.key_uses,
     )
     return cleaned if changed else None
+
+
+def _check_leases(batches: Sequence[RunBatch], counts: Sequence[Sequence[int]]) -> None:
+    for batch, changed in zip(batches, counts, strict=True):
+        for change, count in zip(batch.updates, changed, strict=True):
+            if not count and change.lease_owner is not None:
+                raise LeaseTaken(f"Run {change.run_id} is no longer this process's")
 
 
 class _SqliteConnection:
@@ -283,6 +297,7 @@ class _SqliteConnection:
             ]
             for text, parameters in statements.key_uses(batches):
                 cursor.execute(text, parameters)
+            _check_leases(batches, counts)
             cursor.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -301,11 +316,9 @@ class _PostgresqlConnection:
         self._connection: Any = None
 
     def open(self) -> None:
-        import psycopg  # only PostgreSQL installations need the driver
+        from storage import postgresql  # brings psycopg, which only PostgreSQL installations need
 
-        self._connection = psycopg.connect(
-            self._settings.postgresql_conninfo, connect_timeout=max(2, round(self._settings.busy_timeout_seconds))
-        )
+        self._connection = postgresql.connect_in_thread(self._settings)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -317,6 +330,7 @@ class _PostgresqlConnection:
             self.open()
         try:
             counts = self._execute(batches)
+            _check_leases(batches, counts)
         except BaseException:
             if not self._connection.closed:
                 self._connection.rollback()
@@ -375,12 +389,12 @@ class _Statements:
         states = () if change.only_from is None else sorted(change.only_from)
         if change.only_from is not None and not states:
             raise ValueError("only_from names no state")
-        owners = () if change.lease_owner is None else (change.lease_owner,)
-        shape = (tuple(change.values), len(states), bool(owners))
+        lease = () if change.lease_owner is None else (change.lease_owner, change.attempt)
+        shape = (tuple(change.values), len(states), bool(lease))
         statement = self._updates.get(shape)
         if statement is None:
             statement = self._updates[shape] = self._compile_update(*shape)
-        return statement.text, statement.parameters([*change.values.values(), change.run_id, *states, *owners])
+        return statement.text, statement.parameters([*change.values.values(), change.run_id, *states, *lease])
 
     def key_uses(self, batches: Sequence[RunBatch]) -> list[tuple[str, list[Any]]]:
         """One update a key, in the keys' order: processes that count the same keys never wait for each other in a circle."""
@@ -403,12 +417,12 @@ class _Statements:
         if states:
             conditions.append(or_(*(runs.c.state == bindparam(f"from_{number}") for number in range(states))))
         if is_owned:
-            conditions.append(runs.c.lease_owner == bindparam("owner"))
+            conditions += (runs.c.lease_owner == bindparam("owner"), runs.c.attempt == bindparam("of_attempt"))
         # A SET parameter must not be called like its column: that name is the compiler's own.
         change = update(runs).where(*conditions).values({name: bindparam(f"new_{name}") for name in names})
         given = {f"new_{name}": runs.c[name] for name in names} | {"run_id": None} | {f"from_{number}": None for number in range(states)}
         if is_owned:
-            given["owner"] = None
+            given |= {"owner": None, "of_attempt": None}
         return self._compile(change, given)
 
     def _compile(

@@ -1,15 +1,24 @@
 """Fixtures every test may use."""
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The same examples each time: a run that fails here fails for everybody, and one that passed stays passed.
-settings.register_profile("steady", derandomize=True)
+# The same examples each time, and no word about how long they take: a run that fails here fails for everybody, and one that passed
+# stays passed.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+# The servers of the tests are on this machine, which a proxy that the environment names does not reach.
+for name in ("NO_PROXY", "no_proxy"):
+    os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost,::1")))
+# What models and terminals the person has who tests is seen by nothing here; tests set their own.
+for name in [name for name in os.environ if name.endswith("_API_KEY") or name in ("OPENAI_BASE_URL", "COLUMNS")]:
+    del os.environ[name]
 
 PLUGIN = Path(__file__).parent / "plugin"
 # The tests' components come in by the public door: as an installed package with entry points.

@@ -25,6 +25,7 @@ from storage.ids import new_id
 from storage.run_writer import RunWriter
 
 SERVER_SETTING = "HEADWATER_TEST_POSTGRES_URL"
+BUSY_SECONDS = 60  # tests of what happens after it set their own; others may have twenty writers on a slow machine
 
 
 class PostgresqlServer:
@@ -37,7 +38,9 @@ class PostgresqlServer:
         self._emptied: list[str] = []
 
     def settings_of(self, name: str) -> DatabaseSettings:
-        return DatabaseSettings(url=self._address.set(database=name).render_as_string(hide_password=False), busy_timeout_seconds=10)
+        return DatabaseSettings(
+            url=self._address.set(database=name).render_as_string(hide_password=False), busy_timeout_seconds=BUSY_SECONDS
+        )
 
     def execute(self, statement: str) -> None:
         with self._connect() as connection:
@@ -147,7 +150,7 @@ def sqlite_settings(tmp_path: Path, sqlite_template: Path) -> DatabaseSettings:
     """A migrated SQLite file without anything in it."""
     path = tmp_path / "headwater.db"
     shutil.copy(sqlite_template, path)
-    return DatabaseSettings(url=f"sqlite:///{path}", busy_timeout_seconds=5)
+    return DatabaseSettings(url=f"sqlite:///{path}", busy_timeout_seconds=BUSY_SECONDS)
 
 
 @pytest.fixture

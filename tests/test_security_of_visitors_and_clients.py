@@ -132,7 +132,7 @@ async def run(command: list[str], sent: str, folder: Path) -> "subprocess.Comple
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "LANGFLOW_"))}
     environment |= {"BROWSER": f"touch {folder}/opened", "PYTHONPATH": str(ROOT)}
     return await asyncio.to_thread(
-        subprocess.run, command, input=sent, capture_output=True, text=True, timeout=30, cwd=ROOT, env=environment
+        subprocess.run, command, input=sent, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment
     )
 
 

@@ -16,6 +16,7 @@ MAY_START = {
     "projects/models/local.py": "`headwater models` fetches the local model's package when it is told to",
     "mcp_server/reach.py": "a client's entry is tried as that client would start it",
     "mcp_server/workers.py": "the server's own worker processes",
+    "projects/custom_code/reading.py": "this Python, to parse long code of flows; it runs nothing of it",
     "projects/custom_code/sandbox/process.py": "bubblewrap, around this Python and a worker of ours; the operator switches it on",
 }
 MODULES = frozenset(("subprocess", "multiprocessing", "pty"))

@@ -27,7 +27,7 @@ from client_configs.installation import (
     plan_install,
     plan_removal,
 )
-from client_configs.placement import container_note, placement_notes, reaching_transport
+from client_configs.placement import container_note, outside_note, placement_notes, reaching_transport
 from client_configs.problems import ClientNotFound, InstallationProblem, InvalidConnection, NameTaken
 from client_configs.project_connection import project_connection, server_names
 from client_configs.registry import CLIENTS, find_client
@@ -172,6 +172,9 @@ class Installer:
                 state = "by hand: " + self._own.line(f"config {client.id}", with_address=True)
             elif status.problem is not None:
                 state = f"cannot be read: {status.problem}"
+            elif status.former_address is not None:
+                address = f"leads to {status.former_address}, which is not this server's address"
+                state = f"{', '.join(status.installed_as)} in {status.path}: {address}; install again, or look there with --url"
             elif status.is_installed:
                 state = f"{', '.join(status.installed_as)} in {status.path}: {await self._check_held(client, options)}"
             else:
@@ -184,8 +187,8 @@ class Installer:
         transport = options.transport or reaching_transport(client, self._connection, self._machine, options.scope)
         block = paste_block(client, self._connection, self._machine, scope=options.scope, transport=transport)
         notes = [*described.limits, *described.notes, *self._notes(client, transport or self._usual(client, options.scope))]
-        if self._connection.is_loopback and (note := self.container_note(client)) is not None:
-            notes.append(note)
+        if self._connection.is_loopback and is_in_container():
+            notes.append(outside_note(self._connection))
         place = described.project_file if options.scope is Scope.PROJECT else described.user_file
         if block is not None:
             making = self._own.line("key create")

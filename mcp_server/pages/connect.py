@@ -63,7 +63,8 @@ def routes(authenticate: Callable[[Request], Awaitable[Caller]], services: Proje
     async def show_project(request: Request, caller: Caller) -> str:
         project = await services.projects.get(caller, request.path_params["project_id"])
         everything = await services.projects.list_projects(caller)
-        return project_main(project, everything, base_of(request), platform_of(request.headers.get("user-agent", "")))
+        tools = [tool.name for tool in await services.tools.list_tools(caller, project.id)]
+        return project_main(project, everything, tools, base_of(request), platform_of(request.headers.get("user-agent", "")))
 
     return [Route("/connect", guarded(show_projects)), Route("/connect/{project_id}", guarded(show_project))]
 
@@ -76,7 +77,8 @@ def login_form(base_url: str) -> str:
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <button>Log in</button> <span id="said" role="status"></span>
 </form>
-<p class="quiet">On the server's own machine <code>headwater install CLIENT</code> does all this without a login.</p>"""
+<p class="quiet">On the server's own machine <code>headwater install CLIENT</code> does all this without a login, and
+<code>headwater user set-password NAME</code> replaces a lost password.</p>"""
 
 
 def projects_list(projects: Sequence[Project], base_url: str) -> str:
@@ -85,7 +87,7 @@ def projects_list(projects: Sequence[Project], base_url: str) -> str:
     return f"<h1>Connect a client</h1>\n<p>Each project is an MCP server of its own.</p>\n<ul>\n{items}\n</ul>"
 
 
-def project_main(project: Project, everything: Sequence[Project], base_url: str, platform: str) -> str:
+def project_main(project: Project, everything: Sequence[Project], tools: Sequence[str], base_url: str, platform: str) -> str:
     # What knows the clients takes a while to import, and few pages are looked at.
     from client_configs.installation import describe
     from client_configs.locations import Machine, Platform
@@ -102,24 +104,33 @@ def project_main(project: Project, everything: Sequence[Project], base_url: str,
     home = PureWindowsPath("%USERPROFILE%") if platform == "windows" else PurePosixPath("~")
     machine = Machine(Platform(platform), home)
     clients = "\n".join(client_section(describe(client, connection, machine)) for client in CLIENTS)
-    return f"{project_head(project, connection, base_url)}\n<h2>Clients</h2>\n{clients}"
+    return f"{project_head(project, tools, connection, base_url)}\n<h2>Clients</h2>\n{clients}"
 
 
-def project_head(project: Project, connection: Connection, base_url: str) -> str:
-    path = escape(f"{urlsplit(base_url).path}/api/v1/mcp/project/{project.id}")
-    key = (
-        "<p>Where an entry says <code>YOUR_HEADWATER_API_KEY</code> or names <code>HEADWATER_API_KEY</code>, put in a key of yours: "
-        "<code>headwater key create</code> makes one.</p>"
-        if connection.needs_key
-        else "<p>This project needs no key.</p>"
-    )
-    return f"""<h1>{escape(project.name)}</h1>
+def project_head(project: Project, tools: Sequence[str], connection: Connection, base_url: str) -> str:
+    prefix = escape(urlsplit(base_url).path)
+    path = f"{prefix}/api/v1/mcp/project/{escape(project.id)}"
+    listed = ", ".join(f"<code>{escape(name)}</code>" for name in tools) or "none yet: <code>headwater import FILE --tool</code> adds one."
+    return f"""<p><a href="{prefix}/connect">All projects</a></p>
+<h1>{escape(project.name)}</h1>
 <p>Address <code>{escape(connection.http_url)}</code></p>
-{key}
+<p>Tools {listed}</p>
+{key_maker(prefix) if connection.needs_key else "<p>This project needs no key.</p>"}
 <ul>
 <li><a href="{path}/bundle">{escape(connection.server_name)}.mcpb</a>: double-click it, and Claude Desktop installs it.</li>
 <li><a href="{path}/server.json">server.json</a>: for registries, and clients that install from one.</li>
 </ul>"""
+
+
+def key_maker(prefix: str) -> str:
+    """The API makes the key, with its own rules on who may ask; the page never holds one until then."""
+    from client_configs.connection import PLACEHOLDER
+
+    return f"""<p>Where an entry says <code>{PLACEHOLDER}</code> or names <code>HEADWATER_API_KEY</code>, put in a key of yours.
+<code>headwater key create</code> makes one, and so does this:</p>
+<p><button type="button" data-keys="{prefix}/api/v1/api_key/" data-word="{PLACEHOLDER}">Make a key</button>
+<span id="said" role="status"></span></p>
+<div id="made" hidden><pre></pre><button type="button" data-copies>Copy</button></div>"""
 
 
 def client_section(described: Description) -> str:

@@ -32,6 +32,12 @@ MAX_PASSWORD_CHARACTERS = 1_024
 REFRESH_GRACE = timedelta(seconds=30)
 
 
+class ApprovalPending(NotPermitted):
+    """A login of an account that was never active."""
+
+    code = "approval_pending"
+
+
 class AccessSettings(BaseModel):
     """How people are known."""
 
@@ -108,13 +114,16 @@ class AccountService:
         self._automatic: CatalogueCache[None, Caller] = CatalogueCache()
 
     async def log_in(self, username: str, password: str) -> SessionTokens:
-        """A new session. InvalidToken for a wrong pair, without a hint which half is wrong, and for an inactive account."""
+        """A new session. InvalidToken for a wrong pair, without a hint which half is wrong, and for an account that was deactivated;
+        ApprovalPending for one that nobody has activated yet."""
         user = await self._find_row(username)
         password_hash = None if user is None else user.password_hash
         if len(password) > MAX_PASSWORD_CHARACTERS:
             password, password_hash = "", None
         if not await self._passwords.matches(password, password_hash) or user is None or password_hash is None:
             raise InvalidToken("Incorrect username or password")
+        if not user.is_active and user.last_login_at is None:
+            raise ApprovalPending("This account waits for approval: ask an administrator to activate it.")
         if not user.is_active:
             raise InvalidToken("This account is not active: ask an administrator to activate it.")
         renewed = await self._passwords.hash(password) if self._passwords.is_outdated(password_hash) else None
@@ -308,14 +317,16 @@ class AccountService:
             if changes.preferences is not None:
                 kept = {} if row.preferences is None else from_json(row.preferences)
                 row.preferences = json_text({**kept, **changes.preferences}, "optins")
+            if changes.is_active is False:  # a stolen session does not come back with the account
+                await SessionRepository(session).revoke_all(user_id=user_id, revoked_at=now)
             if password_hash is not None:
                 row.password_hash = password_hash
                 own = caller.credential_id if user_id == caller.user_id and caller.via is Credential.SESSION else None
                 await SessionRepository(session).revoke_all(user_id=user_id, revoked_at=now, but=own)
             row.updated_at = now
             await session.flush()
-            if changes.is_superuser is False and await users.find_first_superuser() is None:
-                raise NotPermitted("The last active superuser has to stay one.")
+            if changes.is_superuser is False:
+                await _require_a_superuser(session)
             return _to_user(row)
 
         return await unit_of_work.change_catalogue(self._database, work)
@@ -353,7 +364,10 @@ class AccountService:
             async with unit_of_work.reading(self._database) as session:
                 first = await UserRepository(session).find_first_superuser()
             if first is None:
-                raise
+                raise AlreadyExists(
+                    f"There is no active superuser, and the name of a new one, {username}, is taken: set HEADWATER_SUPERUSER to another.",
+                    field="username",
+                ) from None
             return _to_user(first), False
 
     async def change_password(self, caller: Caller, *, current: str, new: str) -> User:
@@ -375,19 +389,21 @@ class AccountService:
         return await self._replace_password((await self._get_by_name(username)).id, password, keep_session=None)
 
     async def set_active(self, username: str, is_active: bool) -> User:
-        """An inactive user's keys and sessions are refused from the next request on."""
+        """An inactive user's keys and sessions are refused from the next request on. Raises NotPermitted for the last active superuser."""
         return await self._change_by_name(username, is_active=is_active)
 
     async def set_superuser(self, username: str, is_superuser: bool) -> User:
         return await self._change_by_name(username, is_superuser=is_superuser)
 
     async def delete_user(self, username: str) -> None:
-        """With everything the user owns."""
+        """With everything the user owns. Raises NotPermitted for the last active superuser."""
         user = await self._get_by_name(username)
         async with unit_of_work.writing(self._database) as session:
             await catalogue.bump(session)
             if not await UserRepository(session).delete(user.id):
                 raise NotFound("user", username)
+            if user.is_superuser and user.is_active:
+                await _require_a_superuser(session)
 
     async def _start_session(self, user_id: str, *, proved_by: str | None = None, renewed_hash: str | None = None) -> SessionTokens:
         now = datetime.now(UTC)
@@ -464,8 +480,18 @@ class AccountService:
                 raise NotFound("user", username)
             for name, value in values.items():
                 setattr(row, name, value)
-            row.updated_at = datetime.now(UTC)
+            row.updated_at = now = datetime.now(UTC)
+            if values.get("is_active") is False:
+                await SessionRepository(session).revoke_all(user_id=row.id, revoked_at=now)
+            await session.flush()
+            if user.is_superuser and user.is_active:
+                await _require_a_superuser(session)
         return _to_user(row)
+
+
+async def _require_a_superuser(session: AsyncSession) -> None:
+    if await UserRepository(session).find_first_superuser() is None:
+        raise NotPermitted("The last active superuser has to stay one. Make another first: headwater user create NAME --superuser")
 
 
 def _is_username(username: str) -> bool:

@@ -58,8 +58,7 @@ class ApiKeyService:
             raise InvalidInput(f"The name of an API key has at most {MAX_NAME_CHARACTERS} characters, none of them a control character.")
         now = datetime.now(UTC)
         if expires_at is not None:
-            # Without a zone it is meant as UTC, like every time that this server tells.
-            expires_at = expires_at.replace(tzinfo=UTC) if expires_at.tzinfo is None else expires_at.astimezone(UTC)
+            expires_at = _in_utc(expires_at)
             if expires_at <= now:
                 raise InvalidInput(f"expires_at is in the past: {expires_at.isoformat()}")
         clear = f"sk-{secrets.token_urlsafe(32)}"
@@ -127,6 +126,16 @@ class ApiKeyService:
         if not key.is_active or not user.is_active:
             raise InvalidApiKey()
         return _GoodKey(Caller(user.id, user.username, user.is_superuser, Credential.API_KEY, key.id), key.id, key.expires_at)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Without a zone it is meant as UTC, like every time that this server tells."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(f"expires_at is outside the years 1 to 9999 in UTC: {moment.isoformat()}") from None
 
 
 def _digest(key: str) -> bytes:

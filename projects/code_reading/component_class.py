@@ -14,8 +14,9 @@ from projects.code_reading.syntax import CodeProblem, CodeUnreadable, NotLiteral
 from projects.custom_code import stock_names
 
 MAX_FIELDS = 500
+MAX_VALUES = 20_000  # of a node: a name of the text stands for its whole value wherever it is written
 
-_CODE = "code"
+CODE = "code"
 _TEXTS = ("display_name", "description", "documentation", "icon")
 _FLAGS = ("beta", "legacy", "minimized")
 
@@ -82,9 +83,8 @@ class ReadComponent:
     unread: tuple[CodeProblem, ...]
 
 
-def read_component(code: str) -> ReadComponent:
-    """Raises CodeUnreadable, also when there is no component in the code."""
-    tree = syntax.parse(code)
+def component_in(tree: ast.Module, code: str) -> ReadComponent:
+    """The component of a text. Raises CodeUnreadable when there is none."""
     found = next(_component_classes(tree), None)
     if found is None:
         raise CodeUnreadable(CodeProblem(1, "there is no class here whose base is a Component"))
@@ -126,7 +126,7 @@ class _Reader:
 
     def read(self, code: str) -> ReadComponent:
         attributes = {name: value for each in reversed(self._lineage) for name, value in _attributes(each)}
-        template: dict[str, Node] = {_CODE: code_field(code)}
+        template: dict[str, Node] = {CODE: code_field(code)}
         if isinstance(listed := attributes.get("inputs"), ast.expr):
             self._add(template, self._inputs(listed))
         elif self._stock is not None:
@@ -152,6 +152,9 @@ class _Reader:
         for name, changed in _CHANGES.items():
             if (method := self._methods.get(name)) is not None:
                 self._unread.append(CodeProblem(method.lineno, f"{name} is not run, so it changes nothing of {changed}"))
+        if _is_too_large([template, outputs]):
+            problem = f"the fields and outputs of this class hold more than {MAX_VALUES:,} values"
+            raise CodeUnreadable(CodeProblem(self._class.lineno, problem))
         metadata: Node = {"component_class_name": self._class.name}
         if self._unread:
             metadata["unread"] = [str(problem) for problem in self._unread]
@@ -200,7 +203,7 @@ class _Reader:
         if what == "outputs":
             yield from self._stock["outputs"]
         else:
-            yield from (field for name, field in self._stock["template"].items() if name not in ("_type", _CODE))
+            yield from (field for name, field in self._stock["template"].items() if name not in ("_type", CODE))
 
     def _keywords(self, call: ast.Call) -> dict[str, Any]:
         read: dict[str, Any] = {}
@@ -222,7 +225,7 @@ class _Reader:
             input_class, call = entry
             given = self._keywords(call)
             name = given.get("name")
-            if not isinstance(name, str) or not name or name in (_CODE, "_type"):
+            if not isinstance(name, str) or not name or name in (CODE, "_type"):
                 self._unread.append(CodeProblem(call.lineno, "this input has no name that can be read"))
                 continue
             type = given.get("field_type")
@@ -269,7 +272,7 @@ class _Reader:
             each.arg: value for each, value in zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True) if value is not None
         }
         for argument in (*arguments, *build.args.kwonlyargs):
-            if argument.arg in (_CODE, "_type"):
+            if argument.arg in (CODE, "_type"):
                 continue
             types = _names_in(argument.annotation)
             type = next((_ANNOTATIONS[each] for each in types if each in _ANNOTATIONS), "str" if not types else "other")
@@ -296,9 +299,29 @@ class _Reader:
         return {}
 
 
+def _is_too_large(made: Any) -> bool:
+    """Whether it has more than MAX_VALUES values, fifty characters counted as one; looked at no further than that."""
+    left, waiting = MAX_VALUES, [made]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                left -= len(text) // 50
+            case list() as items:
+                left -= len(items)
+                if left >= 0:
+                    waiting += items
+            case dict() as items:
+                left -= len(items)
+                if left >= 0:
+                    waiting += [*items, *items.values()]
+        if left < 0:
+            return True
+    return False
+
+
 def code_field(code: str) -> Node:
     """The field that holds a component's code. It is kept and shown, never run."""
-    field = catalogue.template_field(_CODE, "", _CODE, value=code, advanced=True, multiline=True, dynamic=True, required=True)
+    field = catalogue.template_field(CODE, "", CODE, value=code, advanced=True, multiline=True, dynamic=True, required=True)
     return {key: value for key, value in field.items() if key != "_input_type"}
 
 

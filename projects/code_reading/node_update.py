@@ -8,21 +8,18 @@ from typing import Any
 
 from projects import catalogue
 from projects.catalogue import Node
-from projects.code_reading.component_class import read_component
 from projects.engine import tool_mode as tools
 
 TOOL_MODE = "tool_mode"
 _TOOL_METHOD = "to_toolkit"
 
 
-def updated_node(
-    *, code: str, template: Mapping[str, Any], field: str, value: Any, tool_mode: bool, shown: Mapping[str, Any] | None = None
-) -> Node:
-    """The node of the code, or `shown` where there is no code, with the editor's template and the new value in it. Raises CodeUnreadable.
+def updated_node(made: Mapping[str, Any], *, template: Mapping[str, Any], field: str, value: Any, tool_mode: bool) -> Node:
+    """The node that was made of the code, or that is shown where there is no code, with the editor's template and the new value in it.
 
     Fields of the code that the template lacks are added, and those that it has keep what the editor knows of them.
     """
-    node = deepcopy(dict(shown)) if not code.strip() and shown else read_component(code).node
+    node = deepcopy(dict(made))
     fields = node.get("template")
     merged: Node = {**(fields if isinstance(fields, Mapping) else {}), **deepcopy(dict(template))}
     if isinstance(known := merged.get(field), Mapping):

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 MAX_CODE_LENGTH = 200_000
@@ -86,13 +87,14 @@ def _long_f_string(code: str) -> int | None:
 def missing_imports(tree: ast.Module) -> list[CodeProblem]:
     """Roots of plain top-level imports that this server's Python does not have. They are looked for, never imported."""
     problems: list[CodeProblem] = []
+    is_there = cache(_is_there)  # a text may name one package thousands of times
     for statement in tree.body:
         if len(problems) >= MAX_MISSING:
             break
         if isinstance(statement, ast.Import):
             for alias in statement.names:
                 root = alias.name.partition(".")[0]
-                if not _is_there(root):
+                if not is_there(root):
                     problems.append(CodeProblem(statement.lineno, f"No module named {root!r}"))
     return problems
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from projects.engine.values import Row
 
+_SNIFFED_CHARACTERS = 4_000  # Python's sniffer takes time that grows with their square, and lets nobody else run meanwhile
+
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
 _DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|[+-]?[1-9]\d*[eE][+-]?\d+")
 
@@ -31,7 +33,7 @@ def csv_rows(text: str, *, max_rows: int, max_cells: int) -> tuple[list[str], li
     Cells beyond the last column go into columns of their own; a missing name is `column_3`, a repeated one gets a number.
     """
     try:
-        dialect: Any = csv.Sniffer().sniff("\n".join(text.splitlines()[:20]), delimiters=",;\t|")
+        dialect: Any = csv.Sniffer().sniff("\n".join(text[:_SNIFFED_CHARACTERS].splitlines()[:20]), delimiters=",;\t|")
     except csv.Error:
         dialect = csv.excel
     reader = csv.reader(io.StringIO(text, newline=""), dialect)

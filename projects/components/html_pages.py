@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import unescape
 
+from projects.engine.component import ComponentError
+
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 _NAME = re.compile(r"[a-zA-Z][^\s/>]*")
 _ATTRIBUTE = re.compile(r"""[\s/]*([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>"']+))?""")
@@ -34,9 +36,10 @@ _VOID = frozenset(("area", "base", "br", "col", "embed", "hr", "img", "input", "
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _KEPT = "\0"  # a blank of preformatted text, while the others are drawn together
 MAX_LINKS = 2_000
+MAX_TAGS = 2_000_000  # of one page; as many take seconds of a processor that others wait for
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take thrice as long to make, and a page has a million
 class Start:
     """A tag that opens; names are lower-case."""
 
@@ -44,12 +47,12 @@ class Start:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class End:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Text:
     text: str
 
@@ -71,11 +74,11 @@ def tokens(html: str) -> Iterator[Start | End | Text]:
     while position < length:
         tag_found = _TAG.search(html, position)
         if tag_found is None:
-            yield Text(unescape(html[position:]))
+            yield Text(_plain(html[position:]))
             return
         opening = tag_found.start()
         if opening > position:
-            yield Text(unescape(html[position:opening]))
+            yield Text(_plain(html[position:opening]))
         if html.startswith("<!--", opening):
             position = _behind(html, "-->", opening + 4)
         elif html.startswith(("<!", "<?"), opening):
@@ -94,19 +97,21 @@ def tokens(html: str) -> Iterator[Start | End | Text]:
             if tag in _RAW and not closes_itself:
                 closing = _closing(html, tag, position)
                 if tag in ("title", "textarea"):
-                    yield Text(unescape(html[position:closing]))
+                    yield Text(_plain(html[position:closing]))
                 position = closing
 
 
 def read(html: str, *, markdown: bool = False) -> Page:
-    """The page's text, block by block, or the same as markdown."""
+    """The page's text, block by block, or the same as markdown. Raises ComponentError for a page of too many tags."""
     writer = _Writer(markdown)
     title: list[str] = []
     description = language = ""
     links: dict[str, None] = {}
     unseen: Counter[str] = Counter()  # open elements that nobody sees
     in_title = False
-    for token in tokens(html):
+    for count, token in enumerate(tokens(html)):
+        if count > MAX_TAGS:
+            raise ComponentError(f"The page has more than the {MAX_TAGS:,} tags and texts that are read of one. Take a part of it.")
         match token:
             case Start(name, attributes):
                 if name == "html":
@@ -127,7 +132,9 @@ def read(html: str, *, markdown: bool = False) -> Page:
                 if name == "title":
                     in_title = False
                 elif name in unseen:
-                    unseen -= Counter((name,))
+                    unseen[name] -= 1
+                    if not unseen[name]:
+                        del unseen[name]
                 elif not unseen:
                     writer.end(name)
             case Text(text):
@@ -142,6 +149,14 @@ def read(html: str, *, markdown: bool = False) -> Page:
         language=language,
         links=tuple(links),
     )
+
+
+def _plain(text: str) -> str:
+    """The text with its character references read; as it stands when one has thousands of digits, which no number here has."""
+    try:
+        return unescape(text)
+    except ValueError:
+        return text
 
 
 def _behind(html: str, mark: str, position: int) -> int:
@@ -166,7 +181,7 @@ def _attributes(html: str, position: int) -> tuple[dict[str, str], int, bool]:
                 return found, len(html), False
             return found, end + 1, html.endswith("/", position, end)
         value = match[2] or ""
-        found.setdefault(match[1].lower(), unescape(value[1:-1] if value[:1] in ("'", '"') else value))
+        found.setdefault(match[1].lower(), _plain(value[1:-1] if value[:1] in ("'", '"') else value))
         position = match.end()
 
 
@@ -249,8 +264,7 @@ class _Writer:
     def _bullet(self) -> str:
         if not self._lists:
             return "- "
-        indent = "  " * (len(self._lists) - 1)
         if not (number := self._lists[-1]):
-            return f"{indent}- "
+            return "- "
         self._lists[-1] += 1
-        return f"{indent}{number}. "
+        return f"{number}. "

@@ -6,19 +6,29 @@ import math
 import re
 from typing import Any
 
+from projects.engine.component import ComponentError
 from projects.engine.values import Table, jsonable
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _HEADER_PADDING = 2  # a header is never narrower than its text plus two
+MAX_CHARACTERS = 50_000_000  # every cell is as wide as its column's widest, so that one long cell counts once for each row
 
 
 def render(table: Table) -> str:
-    """Header, alignment row and one line a row. Rows without any value are left out; a table without columns is empty text."""
+    """Header, alignment row and one line a row. Rows without any value are left out; a table without columns is empty text.
+
+    Raises ComponentError for a table whose text would be beyond all bounds.
+    """
     columns = table.columns
     if not columns:
         return ""
     rows = [row for row in table.rows if any(row.get(column) is not None for column in columns)]
-    rendered = [_column(column, [row.get(column) for row in rows]) for column in columns]
+    rendered: list[tuple[list[str], bool]] = []
+    left = MAX_CHARACTERS
+    for column in columns:
+        cells, numeric = _column(column, [row.get(column) for row in rows], left)
+        left -= len(cells) * len(cells[0])
+        rendered.append((cells, numeric))
     headers = [cells[0] for cells, _ in rendered]
     rule = [
         ("-" * (len(header) + 1) + ":") if numeric else (":" + "-" * (len(header) + 1))
@@ -29,8 +39,8 @@ def render(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _column(name: str, values: list[Any]) -> tuple[list[str], bool]:
-    """The padded header and cells of one column, and whether it holds numbers."""
+def _column(name: str, values: list[Any], most: int) -> tuple[list[str], bool]:
+    """The padded header and cells of one column, and whether it holds numbers. Raises ComponentError for more than `most` characters."""
     present = [value for value in values if value is not None and value != ""]
     numeric = bool(present) and all(_is_number(value) for value in present)
     cells = [_cell(value) for value in values]
@@ -38,6 +48,11 @@ def _column(name: str, values: list[Any]) -> tuple[list[str], bool]:
         cells = _align_at_the_point(cells)
     header = _cell(name)
     width = max([len(header) + _HEADER_PADDING, *map(len, cells)])
+    if width * (len(cells) + 1) > most:
+        raise ComponentError(
+            f"As text this table would have more than {MAX_CHARACTERS:,} characters: {len(cells):,} rows, "
+            f"and a cell of {width:,} characters in {name[:100]!r}. Shorten the long cells, or take fewer rows."
+        )
     pad = str.rjust if numeric else str.ljust
     return [pad(text, width) for text in (header, *cells)], numeric
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 MAX_DEPTH = 200
+MAX_ELEMENTS = 200_000  # each takes a hundred times the bytes that it stands in
 
 
 class UnreadableXml(ValueError):
@@ -44,8 +45,13 @@ def parse(document: bytes | str) -> Element:
     top = Element("")
     open_elements = [top]
     texts: list[list[str]] = [[]]
+    count = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
+        if count > MAX_ELEMENTS:
+            raise UnreadableXml(f"The XML has more than {MAX_ELEMENTS:,} elements.")
         if len(open_elements) > MAX_DEPTH:
             raise UnreadableXml(f"The XML is nested more than {MAX_DEPTH} levels deep.")
         element = Element(name, attributes)

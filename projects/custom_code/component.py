@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from projects.custom_code import stock
+from projects.code_reading.syntax import CodeUnreadable
+from projects.custom_code import reading, stock
 from projects.custom_code.handed import HandedEmbeddings, HandedModel
 from projects.custom_code.host import CodeFailed, CodeRunner, Handle, VertexDescription, VertexOutcome
 from projects.custom_code.run_host import RunHost, stand_in
@@ -20,7 +20,6 @@ from projects.engine.tools import Tool, ToolFailed
 
 _STATE = "custom_code"  # in the run's state: what its components of this kind share
 _NOT_FIELDS = frozenset(("_type", "code", "tools_metadata"))
-_OWN_TOOLS = frozenset(("_get_tools", "to_toolkit"))
 
 
 class CustomCodeComponent(Component):
@@ -166,19 +165,15 @@ class CustomCodeComponent(Component):
 
 def made_from(type_name: str, node: Mapping[str, Any], code: str, runner: CodeRunner, *, shares_objects: bool) -> type[CustomCodeComponent]:
     """The class of one node: what its document and its text declare. Nothing is executed. Raises CodeFailed for what is no Python."""
-    from projects.code_reading import syntax
-    from projects.code_reading.component_class import read_component  # imports the registry, which imports this package's policy
-
     try:
-        tree = syntax.parse(code)
-        read = read_component(code)
-    except syntax.CodeUnreadable as error:
+        text = reading.read(code)
+        read = text.component
+    except CodeUnreadable as error:
         raise CodeFailed(str(error)) from error
     named = [str(name) for name in (_mapping(node.get("metadata")).get("component_class_name"), type_name) if name]
-    classes = {each.name: each for each in tree.body if isinstance(each, ast.ClassDef)}
-    class_name = next((name for name in named if name in classes), read.type)
+    class_name = next((name for name in named if name in text.classes), read.type)
     outputs = _outputs(node, read.node)
-    bases = stock.bases_of(tree)
+    bases = stock.bases_of(text.stock)
     attributes: dict[str, Any] = {
         "type": type_name,
         "display_name": str(node.get("display_name") or read.node.get("display_name") or type_name),
@@ -188,13 +183,9 @@ def made_from(type_name: str, node: Mapping[str, Any], code: str, runner: CodeRu
         "code_class": class_name,
         "runner": runner,
         "shares_objects": shares_objects,
-        "has_own_tools": any(
-            isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name in _OWN_TOOLS for each in ast.walk(classes[class_name])
-        )
-        if class_name in classes
-        else False,
+        "has_own_tools": text.classes.get(class_name, False),
         "bases": bases,
-        "declarations": stock.declarations(bases, tree),
+        "declarations": stock.declarations(bases, text.awaited),
         "methods": {name: method for name, method, _ in outputs},
         "declared_inputs": tuple(_inputs(_mapping(node.get("template")), _mapping(read.node.get("template")))),
     }

@@ -6,6 +6,7 @@ import __future__ as future
 import ast
 import builtins
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -25,7 +26,8 @@ def component_class(code: str, *names: str) -> type[Component]:
     The text is evaluated anew each time, so that nothing a run leaves in its module is seen by another.
     """
     namespace = _evaluated(code)
-    found = _chosen(code, names)
+    components = _program(code).components
+    found = next((name for name in names if name in components), components[0] if components else None)
     made = namespace.get(found) if found else None
     if not isinstance(made, type) or not issubclass(made, Component):
         raise CodeFailed("There is no class in the code that is made from Component.")
@@ -35,10 +37,10 @@ def component_class(code: str, *names: str) -> type[Component]:
 def _evaluated(code: str) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "component", "__builtins__": {**vars(builtins), "__import__": importing}}
     try:
-        program, wanted = _program(code)
-        for name in wanted:
+        program = _program(code)
+        for name in program.prelude:
             namespace[name] = table.find(name)
-        exec(program, namespace)  # allowed by the operator, who is asked first
+        exec(program.statements, namespace)  # allowed by the operator, who is asked first
     except CodeFailed:
         raise
     except (Exception, SystemExit) as error:  # The text's own code: whatever it raises is its failure.
@@ -46,9 +48,20 @@ def _evaluated(code: str) -> dict[str, Any]:
     return namespace
 
 
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """The statements that take effect, compiled: imports first, then definitions and assignments; and the prelude's names they use.
+
+    `components` are its classes that are made from a component.
+    """
+
+    statements: Any
+    prelude: tuple[str, ...]
+    components: tuple[str, ...]
+
+
 @lru_cache(maxsize=256)
-def _program(code: str) -> tuple[Any, tuple[str, ...]]:
-    """The statements that take effect, compiled: imports first, then definitions and assignments; and the prelude's names they use."""
+def _program(code: str) -> _Program:
     tree = parsed(code)
     imports = [each for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom) and not _is_future(each)]
     definitions = [each for each in tree.body if isinstance(each, _DEFINITIONS)]
@@ -57,7 +70,7 @@ def _program(code: str) -> tuple[Any, tuple[str, ...]]:
     bound = {alias.asname or alias.name for each in imports for alias in each.names}
     program = compile(module, "<component>", "exec", flags=_ANNOTATIONS_AS_TEXT, dont_inherit=True)
     # Pydantic finds what annotations name in the frame of the class statement, unless that is a module's own.
-    return program.replace(co_name="component"), tuple(sorted(used - bound))
+    return _Program(program.replace(co_name="component"), tuple(sorted(used - bound)), _components(tree))
 
 
 def parsed(code: str) -> ast.Module:
@@ -74,18 +87,14 @@ def _is_future(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
 
 
-@lru_cache(maxsize=256)
-def _chosen(code: str, names: tuple[str, ...]) -> str | None:
-    """The class to use, by the text alone."""
+def _components(tree: ast.Module) -> tuple[str, ...]:
     own: dict[str, bool] = {}  # class → made from a component
-    tree = parsed(code)
     stock = stock_names.imported(tree)
     for statement in tree.body:
         if isinstance(statement, ast.ClassDef):
             bases = [_last_name(base) for base in statement.bases]
             own[statement.name] = any("Component" in base or "LC" in base or base in stock or own.get(base, False) for base in bases)
-    components = [name for name, is_component in own.items() if is_component]
-    return next((name for name in names if name in components), components[0] if components else None)
+    return tuple(name for name, is_component in own.items() if is_component)
 
 
 def _last_name(expression: ast.expr) -> str:

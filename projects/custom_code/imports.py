@@ -7,6 +7,8 @@ import builtins
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
@@ -29,31 +31,33 @@ class MissingImport:
 def missing_imports(tree: ast.Module, *, is_stock: Callable[[str], bool]) -> list[MissingImport]:
     """Top-level imports that would fail. Nothing is imported or run for it. `is_stock` knows the stock components there are."""
     found: list[MissingImport] = []
+    is_there = cache(_is_there)  # a text may name one package thousands of times
     for statement in tree.body:
         if len(found) >= MAX_MISSING:
             break
         match statement:
             case ast.Import(names=names, lineno=line):
-                found += [MissingImport(line, problem) for name in names if (problem := _missing_module(name.name))]
+                found += [MissingImport(line, problem) for name in names if (problem := _missing_module(name.name, is_there))]
             case ast.ImportFrom(module=str(module), names=names, level=0, lineno=line):
-                found += [MissingImport(line, problem) for problem in _missing_names(module, [name.name for name in names], is_stock)]
+                problems = _missing_names(module, [name.name for name in names], is_stock, is_there)
+                found += [MissingImport(line, problem) for problem in islice(problems, MAX_MISSING)]
             case ast.ImportFrom(lineno=line):
                 found.append(MissingImport(line, "a relative import has nothing to be relative to"))
     return found
 
 
-def _missing_module(module: str) -> str | None:
+def _missing_module(module: str, is_there: Callable[[str], bool]) -> str | None:
     path = table.virtual_path(module)
     if path is not None:
         return None if not path or table.is_module(path) else f"No module named {module!r} is offered to components here"
     root = module.partition(".")[0]
-    if root in langchain.ROOTS or _is_there(root):
+    if root in langchain.ROOTS or is_there(root):
         return None
     return f"No module named {root!r} is installed here"
 
 
-def _missing_names(module: str, names: Sequence[str], is_stock: Callable[[str], bool]) -> Iterator[str]:
-    if (problem := _missing_module(module)) is not None:
+def _missing_names(module: str, names: Sequence[str], is_stock: Callable[[str], bool], is_there: Callable[[str], bool]) -> Iterator[str]:
+    if (problem := _missing_module(module, is_there)) is not None:
         yield problem
         return
     path = table.virtual_path(module)
@@ -62,7 +66,7 @@ def _missing_names(module: str, names: Sequence[str], is_stock: Callable[[str], 
     for name in table.MODULES.get(path, names) if "*" in names else names:
         if not table.has_name(path, name, is_stock):
             yield f"{module!r} has no {name!r} here"
-        elif name in ("DataFrame", "Table") and not _is_there("pandas"):
+        elif name in ("DataFrame", "Table") and not is_there("pandas"):
             yield f"{name!r} needs the package pandas: pip install 'headwater[code]'"
 
 

@@ -5,16 +5,14 @@ A text sees a class with the inputs, outputs and output methods of ours; what a 
 
 from __future__ import annotations
 
-import ast
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import cache
 from typing import Any
 
 from projects import catalogue
 from projects.components.registry import ComponentRegistry, builtin_components
-from projects.custom_code import stock_names
 from projects.custom_code.host import GIVEN, CodeFailed, Handle
 from projects.custom_code.surface import table
 from projects.custom_code.surface.component import Component as Surface
@@ -54,25 +52,19 @@ def reaches_out(component: type[Component]) -> bool:
     return (component.reads_world or component.writes_world) and not component.stays_home
 
 
-def bases_of(tree: ast.Module) -> dict[str, type[Component]]:
-    """What a text takes from `components`, without the few that the surface has written out."""
-    names = set(stock_names.imported(tree).values())
-    if any(stock_names.is_import(statement) or stock_names.is_module_import(statement) for statement in tree.body):
-        names |= {
-            base.attr for each in tree.body if isinstance(each, ast.ClassDef) for base in each.bases if isinstance(base, ast.Attribute)
-        }
-    return {name: found for name in sorted(names - table.WRITTEN_STOCK) if (found := find(name)) is not None and can_be_derived_from(found)}
+def bases_of(names: Iterable[str]) -> dict[str, type[Component]]:
+    """Those of the names that a text takes from `components`, without the few that the surface has written out."""
+    wanted = sorted(set(names) - table.WRITTEN_STOCK)
+    return {name: found for name in wanted if (found := find(name)) is not None and can_be_derived_from(found)}
 
 
-def declarations(bases: Bases, tree: ast.Module) -> dict[str, dict[str, Any]]:
+def declarations(bases: Bases, awaited: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What `surface/stock.py` makes the classes of, as JSON types: {name: {"display_name", "description", "fields", "outputs", "awaited"}}.
 
     "awaited" are the methods that the text awaits: some of theirs are coroutines and some are not, and the text knows which.
     """
-    if not bases:
-        return {}
-    awaited = sorted(_awaited(tree))
-    return {name: {**_declared(component), "awaited": awaited} for name, component in bases.items()}
+    listed = sorted(awaited)
+    return {name: {**_declared(component), "awaited": listed} for name, component in bases.items()}
 
 
 def _declared(component: type[Component]) -> dict[str, Any]:
@@ -80,21 +72,6 @@ def _declared(component: type[Component]) -> dict[str, Any]:
     fields = [field for name, field in node["template"].items() if name not in ("_type", "code")]
     outputs = [{key: item[key] for key in ("name", "display_name", "method", "types", "tool_mode")} for item in node["outputs"]]
     return {"display_name": component.display_name, "description": component.description, "fields": fields, "outputs": outputs}
-
-
-def _awaited(tree: ast.Module) -> set[str]:
-    """Names of inherited methods whose calls are awaited, themselves or as what `wait_for`, `gather` and the like are given."""
-    own = {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
-    found: set[str] = set()
-    for each in ast.walk(tree):
-        if isinstance(each, ast.Await) and isinstance(each.value, ast.Call):
-            for call in (each.value, *each.value.args):
-                match call:
-                    case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)) if name in own:
-                        pass  # the text's own method, whatever the one that it stands for is
-                    case ast.Call(func=ast.Attribute(attr=name)):
-                        found.add(name)
-    return found
 
 
 class StockAtWork:

@@ -6,7 +6,7 @@ A changed text has another hash and is trusted by nobody. Trusting is for the wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -92,7 +92,7 @@ class CodeTrustService:
         for flow_id, name, owner in flows:
             async with reading(self._database) as session:
                 text = await TrustedCodeRepository(session).find_document(flow_id)
-            for node_id, display_name, code in self._texts_of(text):
+            for node_id, display_name, code in await self._texts_of(text):
                 hash = code_hash(code)
                 known = found.get(hash) or CodeText(hash, code)
                 found[hash] = replace(known, places=(*known.places, CodePlace(flow_id, name, owner, node_id, display_name)))
@@ -138,22 +138,23 @@ class CodeTrustService:
         if not await change_catalogue(self._database, work):
             raise NotFound("trusted code", wanted)
 
-    def _texts_of(self, text: str | None) -> Iterator[tuple[str, str, str]]:
+    async def _texts_of(self, text: str | None) -> list[tuple[str, str, str]]:
         """(node id, display name, code) of each node whose own code would run."""
         if not text:
-            return
+            return []
         try:
-            report = document.compile_document(text, self._registry).report
+            report = (await document.read_and_compile(text, self._registry)).report
             read = document.parse_document(text)
         except InvalidInput:
-            return  # a document that cannot be read runs nothing
+            return []  # a document that cannot be read runs nothing
         if not report.code_allowed:
-            return
+            return []
         names = {node.id: node.display_name for node in report.nodes}
-        for entry in groups.expand(read.nodes, read.edges).nodes:
-            code = _code_of(node_of(entry.raw))
-            if code and code_hash(code) in report.code_allowed:
-                yield entry.id, names.get(entry.id) or entry.id, code
+        return [
+            (entry.id, names.get(entry.id) or entry.id, code)
+            for entry in groups.expand(read.nodes, read.edges).nodes
+            if (code := _code_of(node_of(entry.raw))) and code_hash(code) in report.code_allowed
+        ]
 
 
 def _code_of(node: Mapping[str, Any]) -> str:

@@ -670,7 +670,9 @@ class _Run:
             result = VertexResult(vertex.id, vertex.type, vertex.display_name, inputs=dict(arguments), started_at=datetime.now(UTC))
             began = perf_counter()
             try:
-                value = result.outputs[tool.name] = await tool.call(arguments)
+                value = await tool.call(arguments)
+                self._steps.count_result(value)
+                result.outputs[tool.name] = value
             except (LimitReached, PauseRun) as error:
                 result.error = str(error)
                 raise
@@ -689,6 +691,7 @@ class _Run:
 
     async def _compute(self, instance: Component, wanted: _Wanted, result: VertexResult) -> Any:
         value = await getattr(instance, wanted.method)()
+        self._steps.count_result(value)
         if type(value) is Message:
             if value.flow_id is None:
                 value.flow_id = self.context.flow_id

@@ -102,3 +102,40 @@ def jsonable(value: Any) -> Any:
             return [jsonable(item) for item in value]
         case _:
             return str(value)
+
+
+def characters_of(value: Any, most: int) -> int:
+    """How many characters the value holds, as it would be written down: what stands in several places counts in each, and a container
+    some by itself. Counting ends soon after `most`."""
+    if type(value) is Message and not value.data and not value.content_blocks:
+        return len(value.text)  # nearly every value is one
+    count = 0
+    waiting: list[Any] = [value]
+    while waiting and count <= most:
+        part = waiting.pop()
+        match part:
+            case str():
+                count += len(part)
+            case Message():
+                count += len(part.text)
+                waiting += (part.data, part.content_blocks)
+            case Data():
+                waiting.append(part.data)
+            case Table():
+                waiting.append(part.rows)
+            case Mapping():
+                count += _OF_A_CONTAINER
+                for item in part.values():
+                    kind = type(item)
+                    if kind is str:
+                        count += len(item)
+                    elif kind not in _SMALL:
+                        waiting.append(item)
+            case list() | tuple():
+                count += _OF_A_CONTAINER
+                waiting += part
+    return count
+
+
+_OF_A_CONTAINER = 16
+_SMALL = frozenset((type(None), bool, int, float))

@@ -6,7 +6,7 @@ Above: `prepared.py` keeps what is compiled, `library.py` shows the report. Code
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from projects.components.known_types import CODE_HINT, CODE_REASON, contains_code, describe_unsupported
 from projects.components.models_and_agents import model_fields
+from projects.custom_code import reading
 from projects.custom_code.policy import policy_of
 from projects.engine import coercion, schedule, tool_mode
 from projects.engine.component import Component, Input
@@ -110,6 +111,14 @@ def compile_document(document_text: str | bytes, registry: ComponentSource) -> C
     return _Compiler(registry).compile(groups.expand(document.nodes, document.edges))
 
 
+async def read_and_compile(document_text: str | bytes, registry: ComponentSource) -> CompiledFlow:
+    """The same, with long code read in another process before: see `custom_code/reading.py`."""
+    document = parse_document(document_text)
+    expanded, compiler = groups.expand(document.nodes, document.edges), _Compiler(registry)
+    await reading.read_ahead(compiler.codes(expanded))
+    return compiler.compile(expanded)
+
+
 def _listed(read: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     items = read.get(key)
     if items is None:
@@ -198,7 +207,28 @@ class _Compiler:
             )
         return CompiledFlow(graph, self._report)
 
+    def codes(self, expanded: Expanded) -> Iterator[str]:
+        """The nodes' code that compiling reads."""
+        left = MAX_CODE_CHARACTERS
+        for entry in expanded.nodes:
+            identity = _identify(entry)
+            code = _code_of(identity.node)
+            if self._is_read(identity, code) and (left := left - len(code)) >= 0:
+                yield code
+
     # --- nodes
+
+    def _is_read(self, identity: _Identity, code: str) -> bool:
+        """Whether a node's code may matter: it is edited, or stands for a type that is unknown here."""
+        if not code:
+            return False
+        if identity.node.get("edited") is True:
+            return True
+        if self._find(identity.type) is not None:
+            return False
+        module = _metadata(identity.node).get("module")
+        is_known = describe_unsupported(identity.type) is not None or (isinstance(module, str) and module.startswith(_STOCK_MODULES))
+        return not is_known or contains_code(identity.type) or own_code.mentions_stock(code)
 
     def _read_node(self, entry: NodeEntry) -> None:
         identity = _identify(entry)
@@ -215,6 +245,8 @@ class _Compiler:
                 )
             )
             return
+        if self._is_read(identity, code := _code_of(identity.node)):
+            self._code_characters += len(code)
         component = self._meant(identity)
         report, component = self._judge(entry.id, identity, component)
         self._report.nodes.append(report)
@@ -223,7 +255,7 @@ class _Compiler:
     def _meant(self, identity: _Identity) -> ComponentClass | None:
         """What the node's type means; or the stock component whose name its text only repeats."""
         component = self._find(identity.type)
-        if component is None or identity.node.get("edited") is True:
+        if (component is None or identity.node.get("edited") is True) and not self._has_too_much_code:
             stock = own_code.stock_type(_code_of(identity.node))
             if stock is not None and (found := self._find(stock)) is not None:
                 return found
@@ -241,8 +273,6 @@ class _Compiler:
     def _judge(self, id: str, identity: _Identity, component: ComponentClass | None) -> tuple[NodeReport, ComponentClass | None]:
         """What stands behind a node, and its class where it can run. A known type that is not edited is ours, whatever code it carries."""
         report = self._judged(id, identity, component)
-        if report.status is NodeStatus.CODE and identity.node.get("edited") is not True:
-            self._code_characters += len(_code_of(identity.node))
         if report.status is NodeStatus.CODE and self._has_too_much_code:
             reason = f"The nodes of this flow bring more than {MAX_CODE_CHARACTERS:,} characters of code; what is beyond that is not read."
             return replace(report, reason=reason, hint="Divide the flow into several that run each other."), None
@@ -255,7 +285,6 @@ class _Compiler:
         code = _code_of(node)
         is_edited = node.get("edited") is True
         if is_edited:
-            self._code_characters += len(code)
             is_stock = component is not None and component.stands_for_edited
             is_stock = is_stock or (component is not None and not self._has_too_much_code and own_code.stock_type(code) is not None)
             is_edited = not is_stock

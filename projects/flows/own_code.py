@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from projects.code_reading.syntax import CodeUnreadable
 from projects.components.known_types import CODE_REASON, contains_code
-from projects.custom_code import stock_names
+from projects.custom_code import reading, stock_names
 from projects.custom_code.host import CodeFailed
 from projects.custom_code.policy import CustomCode, CustomCodePolicy, code_hash
 from projects.engine.graph import ComponentClass
 from projects.flows.import_report import ImportReport, NodeReport, NodeStatus
 
 _SHOWN = 5
-_SHOWN_ONLY = frozenset(
-    ("display_name", "description", "documentation", "icon", "name", "beta", "legacy", "minimized", "priority", "trace_type", "metadata")
-)
-_PLAIN = (ast.Constant, ast.Dict, ast.List, ast.expr_context)
 _IS_A_COMPONENT = frozenset(("CustomComponent",))  # of the types whose nodes contain code, the one whose code is a component
 
 
@@ -67,52 +63,26 @@ def stock_type(code: str) -> str | None:
 
     None for every other text.
     """
-    if not any(module in code for module in stock_names.MODULES):
+    if not mentions_stock(code):
         return None
-    from projects.code_reading import syntax
-
     try:
-        tree = syntax.parse(code)
-    except syntax.CodeUnreadable:
+        return reading.read(code).stock_type
+    except CodeUnreadable:
         return None
-    classes: list[ast.ClassDef] = []
-    for statement in tree.body:
-        match statement:
-            case ast.ClassDef():
-                classes.append(statement)
-            case ast.ImportFrom() if stock_names.is_import(statement):
-                pass
-            case ast.ImportFrom(module="__future__") | ast.Expr(value=ast.Constant()):
-                pass
-            case _:
-                return None
-    if len(classes) != 1 or classes[0].decorator_list or classes[0].keywords:
-        return None
-    (found,) = classes
-    if len(found.bases) != 1 or not isinstance(found.bases[0], ast.Name) or not all(map(_says_little, found.body)):
-        return None
-    return stock_names.imported(tree).get(found.bases[0].id)
 
 
-def _says_little(statement: ast.stmt) -> bool:
-    """A statement of a class's body that changes nothing of what it does."""
-    match statement:
-        case ast.Pass() | ast.Expr(value=ast.Constant()):
-            return True
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            return name in _SHOWN_ONLY and all(isinstance(each, _PLAIN) for each in ast.walk(value))
-    return False
+def mentions_stock(code: str) -> bool:
+    return any(module in code for module in stock_names.MODULES)
 
 
 def _problem(code: str) -> str | None:
     """What keeps the text from being loaded, as far as its syntax shows."""
-    from projects.code_reading import syntax
     from projects.custom_code import stock
     from projects.custom_code.imports import missing_imports
 
     try:
-        missing = missing_imports(syntax.parse(code), is_stock=stock.is_offered)
-    except syntax.CodeUnreadable as error:
+        missing = missing_imports(reading.read(code).imports, is_stock=stock.is_offered)
+    except CodeUnreadable as error:
         return f"Its code cannot be read: {error}."
     if not missing:
         return None

@@ -105,7 +105,7 @@ class FlowCache:
 
     async def _compile(self, flow: Flow) -> tuple[Graph, ImportReport]:
         text = flow.document if flow.document is not None else await self._library.read_document(flow.owner_id, flow.id)
-        compiled = document.compile_document(text if text is not None else '{"nodes": [], "edges": []}', self._registry)
+        compiled = await document.read_and_compile(text if text is not None else '{"nodes": [], "edges": []}', self._registry)
         made = (compiled.graph, compiled.report)
         self._compiled[flow.id, flow.version] = made
         if len(self._compiled) > COMPILED_LIMIT:

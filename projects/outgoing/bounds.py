@@ -52,7 +52,7 @@ async def bounded(body: AsyncIterator[bytes], bounds: Bounds) -> AsyncIterator[b
     if bounds.announced.isdigit() and int(bounds.announced) > bounds.max_bytes:
         raise _too_large(bounds.max_bytes)
     decoder = _Decoder(bounds.encoding) if bounds.encoding not in ("", "identity") else None
-    total = 0
+    total = after_end = 0
     while True:
         try:
             async with asyncio.timeout_at(bounds.deadline):
@@ -61,6 +61,10 @@ async def bounded(body: AsyncIterator[bytes], bounds: Bounds) -> AsyncIterator[b
             raise OutOfTime("The whole answer did not come in time.") from None
         if chunk is None:
             break
+        if decoder and decoder.has_ended:  # nothing of this is read, and it may never stop coming
+            after_end += len(chunk)
+            if after_end > bounds.max_bytes:
+                raise _too_large(bounds.max_bytes)
         for piece in decoder.feed(chunk) if decoder else (chunk,):
             total += len(piece)
             if total > bounds.max_bytes:
@@ -84,6 +88,10 @@ class _Decoder:
         self._stream = zlib.decompressobj(window)
         self._is_deflate = encoding == "deflate"
         self._is_fed = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self._stream.eof
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         if not chunk:

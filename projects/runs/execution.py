@@ -33,7 +33,7 @@ from projects.runs.kept_errors import described
 from projects.runs.live import LiveRun, LiveRuns, VertexTiming
 from projects.runs.observers import RunObservers, current_run
 from projects.runs.one_run import OneRun, sum_of_tokens
-from projects.runs.record import LeaseLost, Pause, RunState
+from projects.runs.record import LeaseLost, Pause, RunState, WrittenBefore
 from projects.runs.request import InvocationResult, select_outputs
 from storage.database import DatabaseUnavailable
 
@@ -66,6 +66,13 @@ class Execution:
         """Returns after everything about the run is committed. Raises what `InvocationService.invoke` raises."""
         try:
             return await self._run(run, on_event)
+        except LeaseLost as error:
+            run_id = run.identity.run_id
+            logger.warning("Run %s is no longer this process's: another one goes on with it, or it has ended there", run_id)
+            run.record.drop()
+            if isinstance(error, WrittenBefore) and run.parent is None and self._live.find(run_id) is None:
+                self._let_go(run_id)
+            raise Unavailable(f"The run {run_id} goes on in another process, or has ended there.") from None
         except DatabaseUnavailable as error:
             # It goes on, or is ended, as soon as the database can be written again.
             run.record.drop()
@@ -74,7 +81,7 @@ class Execution:
             raise Unavailable(f"What the run {run.identity.run_id} gave cannot be kept now; try again shortly.") from error
 
     async def _run(self, run: OneRun, on_event: OnEvent) -> InvocationResult:
-        """Raises DatabaseUnavailable too."""
+        """Raises LeaseLost and DatabaseUnavailable too."""
         identity, record = run.identity, run.record
         scope = asyncio.timeout(self._max_seconds or None if run.parent is None else None)
         live = run.live = LiveRun(identity, run.context.flow_name, run.attempt, run.parent is None, scope)
@@ -106,6 +113,7 @@ class Execution:
                 shown: dict[str, Any] = {
                     "outputs": {result.vertex_id: {name: jsonable(value) for name, value in result.outputs.items()} for result in outputs}
                 }
+                await live.end()
                 if outcome.waiting:
                     pause = self._pause(run, outcome)
                     record.keep_results(outcome.results.values())
@@ -118,13 +126,6 @@ class Execution:
                     record.keep_results(outputs, limit=None if run.invocation.request_key is None else KEPT_CHARACTERS)
                 await record.finish(RunState.COMPLETED, result=shown)
                 return run.result(outputs, RunState.COMPLETED)
-        except LeaseLost:
-            logger.warning("Run %s is no longer this process's: another one goes on with it, or it has ended there", identity.run_id)
-            record.drop()
-            # Or what was written while the connection broke is there twice: then the row is still this process's, and the run begins again.
-            if run.parent is None and self._live.find(identity.run_id) is live:
-                self._let_go(identity.run_id)
-            raise Unavailable(f"The run {identity.run_id} goes on in another process.") from None
         except ComponentFailed as error:
             error.run_id = identity.run_id
             if run.is_durable and not run.is_followed and run.failures < run.retries:
@@ -139,7 +140,7 @@ class Execution:
         except HeadwaterError as error:
             await record.finish(RunState.FAILED, error=described(error))
             raise
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, LeaseLost):
             raise
         except asyncio.CancelledError:
             # The task may not wait any more, so the record is handed over.

@@ -30,8 +30,19 @@ class LiveRun:
     scope: asyncio.Timeout
     vertices: list[VertexTiming] = field(default_factory=list)
     is_stopped: bool = False  # by somebody, and not because its time is over
+    is_ending: bool = False  # how it ends is decided, and being committed
+
+    async def end(self) -> None:
+        """From here on nobody stops it any more; not even its time is over. Does not return when that had happened before."""
+        self.is_ending = True
+        try:
+            self.scope.reschedule(None)
+        except RuntimeError:
+            await asyncio.sleep(0)  # where the scope's cancelling arrives
 
     def stop(self) -> None:
+        if self.is_ending:
+            return
         try:
             self.scope.reschedule(asyncio.get_running_loop().time())
         except RuntimeError:

@@ -81,6 +81,13 @@ class OneRun:
             self.has_lost_its_listener = True
             logger.debug("Nobody listens to run %s any more", self.identity.run_id, exc_info=True)
 
+    def begins_anew(self) -> bool:
+        """Whether the run that this one is a step of goes on in another process when it is cut off, and then runs the step again."""
+        run = self
+        while run.parent is not None:
+            run = run.parent
+        return run is not self and run.is_durable
+
     def go_on(self, waiting: WaitingRun) -> None:
         """Begin where the run began to wait, or where it was cut off."""
         checkpoint = waiting.checkpoint

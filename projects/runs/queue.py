@@ -98,16 +98,18 @@ class RunQueue:
         self._taking = asyncio.Lock()
         self._run_taken: RunTaken | None = None
         self._stop: Callable[[str], None] = lambda run_id: None
+        self._is_live: Callable[[str], bool] = lambda run_id: False
         self._task: asyncio.Task[None] | None = None
         self._let_go: set[str] = set()
         self._beginning = 0  # runs that were given here and have not begun yet
         self._none_begins = asyncio.Event()
         self._none_begins.set()
 
-    async def begin(self, run_taken: RunTaken, stop: Callable[[str], None]) -> None:
-        """`stop` ends a run that goes on here: somebody asked for that by way of another process."""
+    async def begin(self, run_taken: RunTaken, stop: Callable[[str], None], is_live: Callable[[str], bool]) -> None:
+        """`stop` ends a run that goes on here: somebody asked for that by way of another process. `is_live` tells whether one does."""
         self._run_taken = run_taken
         self._stop = stop
+        self._is_live = is_live
         if self._is_taking:
             if self._jobs is None:
                 await self.take_now()
@@ -194,10 +196,12 @@ class RunQueue:
             self._may_hold_some = self._may_hold_some or len(rows) == free
             # Each has its place before the first begins: what is awaited in between may want places too.
             for row, release in [(row, self.take_place()) for row in rows]:
+                self._let_go.discard(row.id)
                 try:
                     await self._run_taken(row, release)
                 except HeadwaterError as error:
                     logger.warning("Run %s could not begin: %s", row.id, error.message)
+                    self.let_go(row.id)
             return len(rows)
 
     async def _run_given(self, run_id: str) -> None:
@@ -224,6 +228,7 @@ class RunQueue:
                 end()
                 return
             self._length = max(0, self._length - 1)
+            self._let_go.discard(run_id)
             await self._run_taken(row, end)
         except HeadwaterError as error:
             logger.warning("Run %s could not begin: %s", run_id, error.message)
@@ -267,6 +272,8 @@ class RunQueue:
         self._let_go.difference_update(set(let_go) - {row.id for row in rows})
         count = 0
         for row in rows:
+            if row.lease_owner == self._process_id and row.id not in let_go and self._is_live(row.id):
+                continue  # the clock jumped, or the computer slept: it goes on here, and its lease is renewed shortly
             async with writing(self._database) as session:
                 count += await self._settle(QueueLeases(session), row, now)
             self._let_go.discard(row.id)

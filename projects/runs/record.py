@@ -2,13 +2,13 @@
 
 Rows are gathered while the run goes on and committed together at its end. A run that takes longer than `visible_after_seconds`
 is written earlier, as `running`, so that it can be seen and settled if this process dies. What a step stored is written when the step has
-finished and no earlier: one that is cut off runs again, and would store it twice.
+finished and no earlier: one that is cut off runs again, and would store it twice. So would a run that is a step of another one.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -22,7 +22,7 @@ from projects.engine.values import Data, Message, Table, jsonable
 from projects.errors import Unavailable
 from storage.database import Conflict, DatabaseUnavailable
 from storage.ids import new_id
-from storage.run_writer import RunBatch, RunUpdate, RunWriter
+from storage.run_writer import LeaseTaken, RunBatch, RunUpdate, RunWriter
 from storage.tables import Base, MessageRow, RunRow, RunVertexResultRow, TransactionRow, VertexBuildRow
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,10 @@ class RunState(StrEnum):
 
 class LeaseLost(Exception):
     """The run has become another process's, or has ended elsewhere: nothing more of it is to be done here."""
+
+
+class WrittenBefore(LeaseLost):
+    """What was to be written once more after the connection broke is there already. The run may still be this process's."""
 
 
 OPEN_STATES = frozenset({RunState.QUEUED.value, RunState.RUNNING.value, RunState.WAITING.value})
@@ -85,10 +89,17 @@ class RunRecord:
     """Gathers the rows of one run. Use it in one task; `begin` once, then add, then exactly one of `finish` and `abandon`."""
 
     def __init__(
-        self, identity: RunIdentity, writer: RunWriter, *, visible_after_seconds: float, kept_results: Collection[str] | None = None
+        self,
+        identity: RunIdentity,
+        writer: RunWriter,
+        *,
+        visible_after_seconds: float,
+        kept_results: Collection[str] | None = None,
+        attempt: int = 1,
     ) -> None:
         """`kept_results`, of a run that goes on: the vertices whose results are in the database. Its row is there then too."""
         self._identity = identity
+        self._attempt = attempt
         self._writer = writer
         self._batch = RunBatch(inserts=[], updates=[], key_uses=[])
         self._is_written = self._goes_on = kept_results is not None
@@ -99,6 +110,7 @@ class RunRecord:
         self._showing: tuple[asyncio.Future[list[int]], RunBatch] | None = None  # what was written last, while nobody waits for it
         self._was_put_back = False
         self._of_steps: dict[str, list[tuple[type[Base], dict[str, Any]]]] = {}  # what steps stored that have not finished yet
+        self.begins_anew: Callable[[], bool] = lambda: False  # whether what it does is done again by another run where it is cut off
         self.state = RunState.RUNNING
 
     def begin(self) -> None:
@@ -142,23 +154,22 @@ class RunRecord:
         self._batch.updates.append(self._change(values))
         batch = self._take()
         try:
-            counts = await self._writer.write(batch)
+            await self._writer.write(batch)
         except DatabaseUnavailable:
             self._put_back(batch)
-            return
-        except Conflict as error:
+        except LeaseTaken as error:
             raise LeaseLost from error
-        if not counts[-1]:
-            raise LeaseLost
+        except Conflict as error:
+            raise WrittenBefore from error
 
     def hand_back(self, checkpoint: str) -> None:
         """Into the queue again, without waiting: this process ends in the middle of the run."""
         self._writer.write_soon(self._back_to_queue(checkpoint))
 
     async def put_off(self, checkpoint: str, *, available_at: datetime, attempt: int) -> None:
-        """Into the queue again for another attempt, no earlier than that."""
+        """Into the queue again for another attempt, no earlier than that. Raises LeaseLost."""
         await self._until_shown()
-        await self._writer.write(self._back_to_queue(checkpoint, available_at=available_at, attempt=attempt))
+        await self._write_last(self._back_to_queue(checkpoint, available_at=available_at, attempt=attempt))
 
     def drop(self) -> None:
         """Write nothing more."""
@@ -184,7 +195,11 @@ class RunRecord:
 
     def _change(self, values: dict[str, Any]) -> RunUpdate:
         return RunUpdate(
-            run_id=self._identity.run_id, values=values, only_from=frozenset({"running"}), lease_owner=self._identity.process_id
+            run_id=self._identity.run_id,
+            values=values,
+            only_from=frozenset({"running"}),
+            lease_owner=self._identity.process_id,
+            attempt=self._attempt,
         )
 
     def _keep(self, results: Iterable[VertexResult]) -> None:
@@ -256,7 +271,7 @@ class RunRecord:
 
         `fed`: fields that hold another vertex's output, which is kept there. `first_output` is where a failure is told.
         """
-        if result.error is None:
+        if result.error is None and not self.begins_anew():
             self._batch.inserts += self._of_steps.pop(result.vertex_id, ())
         outputs = _kept(result.outputs)
         if keeps_build:
@@ -334,7 +349,7 @@ class RunRecord:
         return _json(self._warnings) if self._warnings else None
 
     async def wait_for_person(self, pause: Pause, *, result: Mapping[str, Any]) -> None:
-        """Commit what is left and what it takes to go on; the run is `waiting` then."""
+        """Commit what is left and what it takes to go on; the run is `waiting` then. Raises LeaseLost."""
         await self._until_shown()
         further = {
             "questions": pause.questions,
@@ -342,16 +357,21 @@ class RunRecord:
             "request": pause.request,
             "available_at": pause.expires_at,
         }
-        await self._writer.write(self._last(RunState.WAITING, result=result, error=None, further=further))
+        await self._write_last(self._last(RunState.WAITING, result=result, error=None, further=further))
 
     async def finish(self, state: RunState, *, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None) -> None:
         """Commit what is left with the state the run ended in; returns after the commit. Raises LeaseLost."""
         await self._until_shown()
+        await self._write_last(self._last(state, result=result, error=error))
+
+    async def _write_last(self, batch: RunBatch) -> None:
         try:
-            await self._writer.write(self._last(state, result=result, error=error))
-        except Conflict as error_of_database:
-            if self._was_put_back:  # it had been written after all, and only the answer was lost
-                raise LeaseLost from error_of_database
+            await self._writer.write(batch)
+        except LeaseTaken as error:
+            raise LeaseLost from error
+        except Conflict as error:
+            if self._was_put_back:
+                raise WrittenBefore from error
             raise
 
     def abandon(self, state: RunState, *, error: Mapping[str, Any]) -> None:
@@ -368,7 +388,7 @@ class RunRecord:
     ) -> RunBatch:
         self._stop_timer()
         self.state = state
-        if state is not RunState.WAITING:  # the steps that ask a person run again
+        if state is not RunState.WAITING and not (state is RunState.INTERRUPTED and self.begins_anew()):  # else these steps run again
             for rows in self._of_steps.values():
                 self._batch.inserts += rows
         self._of_steps = {}
@@ -430,7 +450,7 @@ class RunRecord:
         error = None if written.cancelled() else written.exception()
         if isinstance(error, DatabaseUnavailable):
             self._put_back(batch)
-        elif error is not None:
+        elif error is not None and not isinstance(error, LeaseTaken):  # which whatever is written next is told again
             logger.error("What run %s has left so far was not written", self._identity.run_id, exc_info=error)
 
     def _put_back(self, batch: RunBatch) -> None:

@@ -26,7 +26,7 @@ ELEVENLABS_MODEL = "eleven_multilingual_v2"
 ELEVENLABS_VOICE = "JBFqnCBsd6RMkjVDRZzb"
 
 _VOICE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SENTENCE_END = re.compile(r"[.?;!]+(?=\s)")
+_SENTENCE_END = re.compile(r"[.?;!](?=\s)")
 
 
 class Speech(Protocol):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from projects.access.api_keys import ApiKey
 from projects.access.caller import Caller
@@ -23,7 +23,7 @@ _STORE_KEY_NAME = "__store_api_key__"  # such names are not listed
 
 class ApiKeyCreate(Wire):
     name: str | None = Field(default=None, max_length=255)
-    expires_at: AwareDatetime | None = None
+    expires_at: datetime | None = Field(default=None, description="Without a zone it is UTC.")
 
 
 class ApiKeyRead(Wire):

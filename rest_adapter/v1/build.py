@@ -56,10 +56,10 @@ class StepsQuery(Wire):
 class BuildInputs(Wire):
     model_config = ConfigDict(extra="forbid")
 
-    components: list[str] = Field(default_factory=list)
+    components: list[str] | None = None
     input_value: str | None = None
     session: str | None = None
-    type: Literal["chat", "text", "any"] = "any"
+    type: Literal["chat", "text", "any"] | None = "any"
     client_request_time: int | None = None
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from pydantic import Field
 
 from projects.access.caller import Caller
-from projects.code_reading.component_class import read_component
 from projects.code_reading.node_update import updated_node
 from projects.code_reading.syntax import CodeUnreadable
+from projects.custom_code import reading
 from rest_adapter.errors import BadRequest, JsonResponse
 from rest_adapter.routing import Answer, OwnerRule, endpoint
 from rest_adapter.v1.models import Detail, Wire
@@ -37,8 +37,9 @@ class ComponentRead(Wire):
 )
 async def read_custom_component(body: ComponentCode, caller: Caller) -> dict[str, Any] | JsonResponse:
     """The node that a component's code describes: its class, its fields and outputs, read from the syntax tree."""
+    await reading.read_ahead([body.code])
     try:
-        read = read_component(body.code)
+        read = reading.read(body.code).component
     except CodeUnreadable as error:
         return JsonResponse({"detail": {"error": f"The code was not read: {error.problem}.", "traceback": ""}}, 400)
     return {"data": read.node, "type": read.type}
@@ -60,17 +61,12 @@ async def update_custom_component(body: ComponentChange, caller: Caller) -> dict
     The code is read, never run: what its `update_build_config` or `update_outputs` would do to other fields is not done, and
     `metadata.unread` names each such method with its line.
     """
+    await reading.read_ahead([body.code])
     try:
-        return updated_node(
-            code=body.code,
-            template=body.template,
-            field=body.field,
-            value=body.field_value,
-            tool_mode=body.tool_mode,
-            shown=body.frontend_node,
-        )
+        made = body.frontend_node if not body.code.strip() and body.frontend_node else reading.read(body.code).component.node
     except CodeUnreadable as error:
         raise BadRequest(f"The code was not read: {error.problem}.") from None
+    return updated_node(made, template=body.template, field=body.field, value=body.field_value, tool_mode=body.tool_mode)
 
 
 ENDPOINTS = (read_custom_component, update_custom_component)

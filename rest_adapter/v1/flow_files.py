@@ -77,8 +77,8 @@ def flows_in(content: bytes) -> list[dict[str, Any]]:
 def project_in(content: bytes, file_name: str) -> dict[str, Any]:
     """The same for a whole project."""
     if _is_archive(content):
-        stem = re.split(r"[/\\]", file_name)[-1].rpartition(".")[0]
-        return {"folder_name": stem, "folder_description": None, "flows": _flows_in_archive(content), "is_archive": True}
+        stem, dot, ending = re.split(r"[/\\]", file_name)[-1].rpartition(".")
+        return {"folder_name": stem if dot else ending, "folder_description": None, "flows": _flows_in_archive(content), "is_archive": True}
     value = _read_json(content)
     if not isinstance(value, dict):
         raise InvalidInput("Invalid JSON: a project is an object with `folder_name` and `flows`.")

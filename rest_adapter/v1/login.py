@@ -6,7 +6,7 @@ from typing import Any
 from starlette.datastructures import URL
 from starlette.requests import Request
 
-from projects.access.accounts import SessionTokens
+from projects.access.accounts import ApprovalPending, SessionTokens
 from projects.access.caller import Caller
 from projects.errors import InvalidToken, NotPermitted
 from projects.services import ProjectServices
@@ -52,9 +52,10 @@ def _set_cookie(response: JsonResponse, information: ServerInformation, name: st
 
 
 def _refuse_foreign_origin(request: Request, information: ServerInformation) -> None:
-    """These routes act on a cookie alone, so a page of another site must not be able to call them."""
+    """These routes act on a cookie alone or set one, so a page of another site must not be able to call them: neither in the name of
+    whoever is logged in, nor to log its visitor in as somebody else, who would read what the visitor then enters."""
     origin = request.headers.get("origin")
-    if origin is None:
+    if origin is None or origin in information.trusted_origins:
         return
     own = {request.headers.get("host", ""), URL(information.public_url).netloc}
     if URL(origin).netloc not in own - {""}:
@@ -65,14 +66,18 @@ def _refuse_foreign_origin(request: Request, information: ServerInformation) -> 
     "POST",
     "/api/v1/login",
     Answer(200, Token),
-    Answer(401, Detail, "The name and the password do not belong together."),
+    Answer(400, Detail, "The account waits for approval, or a form that cannot be read."),
+    Answer(401, Detail, "The name and the password do not belong together, or the account was deactivated."),
+    _FOREIGN,
     owner=OwnerRule.PUBLIC,
     credentials=Credentials.PASSWORD,
     tag=_TAG,
     rate_rule=RateRule.ADDRESS,
+    statuses={ApprovalPending: 400},
 )
-async def log_in(form: LoginForm, services: ProjectServices, information: ServerInformation) -> JsonResponse:
+async def log_in(form: LoginForm, request: Request, services: ProjectServices, information: ServerInformation) -> JsonResponse:
     """Log in with a name and a password, sent as a form."""
+    _refuse_foreign_origin(request, information)
     tokens = await services.accounts.log_in(form.username, form.password)
     await services.variables.import_environment(await services.accounts.authenticate_token(tokens.access_token))
     response = _signed_in(tokens, information)

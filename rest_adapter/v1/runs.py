@@ -24,12 +24,12 @@ from rest_adapter.v1.run_shapes import run_response
 
 
 class RunRequest(Wire):
-    """Every field is optional. Unknown fields are ignored; a field of the wrong type is refused."""
+    """Every field is optional, and null is the same as left out. Unknown fields are ignored; a field of the wrong type is refused."""
 
     input_value: str | None = None
-    input_type: Literal["chat", "text", "any"] = "chat"
-    output_type: Literal["chat", "text", "any", "debug"] = "chat"
-    output_component: str = Field(default="", description="Id or display name of the one vertex whose result is wanted.")
+    input_type: Literal["chat", "text", "any"] | None = "chat"
+    output_type: Literal["chat", "text", "any", "debug"] | None = "chat"
+    output_component: str | None = Field(default="", description="Id or display name of the one vertex whose result is wanted.")
     tweaks: dict[str, Any] | None = Field(default=None, description="Node id, display name or field name → the change for this run.")
     session_id: str | None = Field(default=None, description="Whose history this belongs to; the flow's id when it is not given.")
     user_id: str | None = None
@@ -119,9 +119,9 @@ async def run_flow(
     """
     invocation = Invocation(
         input_value=body.input_value,
-        input_type=body.input_type,
-        output_type=body.output_type,
-        output_component=body.output_component,
+        input_type=body.input_type or "chat",
+        output_type=body.output_type or "chat",
+        output_component=body.output_component or "",
         tweaks=body.tweaks,
         session_id=body.session_id,
         request_variables=request_variables(request),
@@ -185,10 +185,10 @@ class AdvancedInput(Wire):
 
     model_config = ConfigDict(extra="forbid")
 
-    components: list[str] = Field(default_factory=list, description="Ids or display names: only these inputs take the value.")
+    components: list[str] | None = Field(default=None, description="Ids or display names: only these inputs take the value.")
     input_value: str | None = None
     session: str | None = None
-    type: Literal["chat", "text", "any"] = "any"
+    type: Literal["chat", "text", "any"] | None = "any"
     client_request_time: int | None = None
 
 
@@ -232,8 +232,8 @@ async def run_flow_advanced(
         for place, given in enumerate(body.inputs or [AdvancedInput()]):
             invocation = Invocation(
                 input_value=given.input_value or "",
-                input_type=given.type,
-                input_components=tuple(given.components),
+                input_type=given.type or "any",
+                input_components=tuple(given.components or ()),
                 output_type="any",
                 output_components=tuple(body.outputs or ()),
                 tweaks=body.tweaks,

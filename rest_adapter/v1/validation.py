@@ -7,6 +7,7 @@ from pydantic import Field
 from projects.access.caller import Caller
 from projects.code_reading import prompt_template, syntax
 from projects.code_reading.syntax import CodeUnreadable
+from projects.custom_code import reading
 from rest_adapter.errors import BadRequest
 from rest_adapter.routing import Answer, OwnerRule, endpoint
 from rest_adapter.v1.models import Detail, Wire
@@ -32,11 +33,12 @@ class CodeChecked(Wire):
 @endpoint("POST", "/api/v1/validate/code", Answer(200, CodeChecked), owner=OwnerRule.CALLER, tag=_TAG)
 async def check_code(body: CodeToCheck, caller: Caller) -> dict[str, dict[str, list[str]]]:
     """Whether a text is Python and what it imports is there. It is parsed, and never run, imported or compiled."""
+    await reading.read_ahead([body.code])
     try:
-        tree = syntax.parse(body.code)
+        imports = reading.read(body.code).imports
     except CodeUnreadable as error:
         return {"imports": {"errors": []}, "function": {"errors": [str(error.problem)]}}
-    return {"imports": {"errors": [str(problem) for problem in syntax.missing_imports(tree)]}, "function": {"errors": []}}
+    return {"imports": {"errors": [str(problem) for problem in syntax.missing_imports(imports)]}, "function": {"errors": []}}
 
 
 class PromptToCheck(Wire):

@@ -156,6 +156,45 @@ def test_a_message_of_a_step_that_was_cut_off_is_stored_once(place: Place) -> No
     assert run["attempt"] == 2 and any("HeadwaterTestSay-s" in warning for warning in run["warnings"])
 
 
+def test_what_another_flow_said_in_a_step_that_was_cut_off_is_stored_once(place: Place) -> None:
+    """The step runs another flow, which has said something and finished a step when the server is killed."""
+    server = place.serve()
+    document = flows.document(
+        [
+            flows.chat_input(),
+            flows.node("HeadwaterTestEffect", "HeadwaterTestEffect-a", {"text": "", "seconds": 0.0}),
+            flows.node("HeadwaterTestSay", "HeadwaterTestSay-s", {"text": "", "seconds": 2.0}),
+            flows.chat_output(),
+        ],
+        [
+            flows.edge("ChatInput-in", "HeadwaterTestEffect-a", "text"),
+            flows.edge("HeadwaterTestEffect-a", "HeadwaterTestSay-s", "text"),
+            flows.edge("HeadwaterTestSay-s", "ChatOutput-out", "input_value", output="message"),
+        ],
+    )
+    inner, outer = place.make_flow("Inner", document), place.make_flow("Outer", flows.running("Inner"))
+    with place.http() as http:
+        run_id = http.post("/api/v1/runs", json={"flow": outer, "input_value": "once"}).json()["id"]
+
+        def inner_runs() -> list[str]:
+            return [run["state"] for run in http.get("/api/v1/runs", params={"flow_id": inner}).json()["runs"]]
+
+        def is_inside() -> bool:
+            return len(place.effects) == 1 and inner_runs() == ["running"]
+
+        wait_for(is_inside, what="the other flow to be going on")
+        time.sleep(0.2)  # so long that what it says would have been written
+        server.kill()
+        place.serve()
+        assert place.wait_until_over([run_id]) == {run_id: "completed"}
+        wait_for(lambda: "running" not in inner_runs(), what="the run that was cut off to be ended")
+        assert inner_runs() == ["completed", "interrupted"]
+        messages = http.get("/api/v1/monitor/messages", params={"flow_id": inner}).json()
+        run = http.get(f"/api/v1/runs/{run_id}").json()
+    assert sorted(message["sender_name"] for message in messages) == ["AI", "Say", "User"]
+    assert run["attempt"] == 2 and any("RunFlow-r" in warning for warning in run["warnings"])
+
+
 def test_sigterm_lets_runs_end_hands_back_the_rest_and_exits_with_0(place: Place, many: int) -> None:
     """R3. Runs in the background that do not end in time go back into the queue; those that somebody waits for are interrupted."""
     place.environment |= {"HEADWATER_DRAIN_SECONDS": "2"}

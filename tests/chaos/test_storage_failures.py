@@ -6,6 +6,7 @@ import resource
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +112,37 @@ def test_a_database_that_is_gone_under_load_is_told_with_503_and_comes_back_with
         assert set(place.states(load.answered).values()) == {"completed"}
         _is_whole(place)
     print(f"{len(load.answered)} answered, {len(load.accepted)} accepted, {len(load.refused)} refused")
+
+
+@pytest.mark.usefixtures("only_at_length")
+def test_a_database_that_stops_answering_without_closing_is_told_in_time_and_found_again(place: Place) -> None:
+    """R4: nothing is passed on any more between server and database, and nothing is closed."""
+    only(place, "postgresql")
+    assert place.database_url is not None
+    with wire_to(place.database_url) as wire:
+        server = place.serve(HEADWATER_DATABASE_URL=wire.address)
+        flow_id = place.make_flow("steps", three_steps(0.05))
+        with place.http(timeout=90) as http:
+            accepted = [http.post("/api/v1/runs", json={"flow": flow_id}).json()["id"] for _ in range(4)]
+            wire.freeze()
+            for path in ("/health_check", f"/api/v1/run/{flow_id}", "/api/v1/runs"):
+                began = time.monotonic()
+                answer = http.get(path) if "health" in path else http.post(path, json={"flow": flow_id} if "runs" in path else {})
+                assert is_told(answer) or ("health" in path and answer.status_code == 500), answer.text  # 500 as Langflow has it
+                assert time.monotonic() - began < 15
+            assert http.get("/health").status_code == 200
+            wire.thaw()
+            wait_for(lambda: run_once(http, flow_id).status_code == 200, seconds=60, what="the server to recover")
+            assert http.get("/health_check").status_code == 200
+            wire.freeze()
+            refused = run_once(http, flow_id)
+            assert is_told(refused), refused.text
+            began = time.monotonic()
+            assert server.terminate(seconds=120) == 0  # and nothing keeps it from stopping
+            print(f"stopped after {time.monotonic() - began:.0f} s")
+        wire.thaw()
+        place.serve()
+        assert set(place.wait_until_over(accepted).values()) == {"completed"}
 
 
 def _take_no_connections(place: Place, server: PostgresqlServer, flow_id: str) -> None:

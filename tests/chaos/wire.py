@@ -21,6 +21,8 @@ class Wire:
         self._port = free_port()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_listening, self._is_over = threading.Event(), asyncio.Event()
+        self._passes_on = asyncio.Event()
+        self._passes_on.set()
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -38,7 +40,15 @@ class Wire:
     def mend(self) -> None:
         self._do(self._listen())
 
+    def freeze(self) -> None:
+        """Connections stay and are taken, and nothing is passed on any more, not even that one of the two has gone."""
+        self._do(self._set_passing(False))
+
+    def thaw(self) -> None:
+        self._do(self._set_passing(True))
+
     def end(self) -> None:
+        self.thaw()
         self.cut()
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._is_over.set)
@@ -62,6 +72,12 @@ class Wire:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._begin, "127.0.0.1", self._port)
+
+    async def _set_passing(self, is_passing: bool) -> None:
+        if is_passing:
+            self._passes_on.set()
+        else:
+            self._passes_on.clear()
 
     async def _cut(self) -> None:
         if self._server is not None:
@@ -101,8 +117,10 @@ class Wire:
     async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(OSError):  # cut
             while piece := await source.read(PIECE_BYTES):
+                await self._passes_on.wait()
                 target.write(piece)
                 await target.drain()
+            await self._passes_on.wait()
         target.close()
 
 

@@ -32,7 +32,7 @@ from tests.mcp_server.long_runs import asking
 from tests.running_server import free_port
 
 NOWHERE = "http://127.0.0.1:9/api/v1/mcp/project/x/streamable"
-SECONDS = 30
+SECONDS = 60
 ERAS = ("auto", "legacy")
 every_era = pytest.mark.parametrize("era", ERAS)
 
@@ -54,11 +54,19 @@ async def bridged(url: str, key: str | None, era: str = "auto", *options: str, *
         yield client
 
 
-def said(*messages: Mapping[str, Any] | str, url: str, key: str | None = None, wait: str = "0") -> "subprocess.CompletedProcess[str]":
-    """What the bridge answers to these lines, after which its client closes its side."""
-    lines = "".join(f"{message if isinstance(message, str) else json.dumps(message)}\n" for message in messages)
-    command = [sys.executable, *arguments(url, "--wait", wait)]
-    return subprocess.run(command, input=lines, capture_output=True, text=True, timeout=SECONDS, env=environment(key))
+def said(*messages: Mapping[str, Any] | str, url: str, key: str | None = None, answers: int = 1) -> "subprocess.CompletedProcess[str]":
+    """What the bridge says to these lines, sent at once; its client closes its side after so many answers."""
+    command = [sys.executable, *arguments(url, "--wait", "0")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment(key)) as bridge:
+        assert bridge.stdin is not None and bridge.stdout is not None and bridge.stderr is not None
+        bridge.stdin.writelines(f"{message if isinstance(message, str) else json.dumps(message)}\n" for message in messages)
+        bridge.stdin.flush()
+        lines = [bridge.stdout.readline() for _ in range(answers)]
+        bridge.stdin.close()
+        lines += bridge.stdout.readlines()
+        told = bridge.stderr.read()
+    return subprocess.CompletedProcess(command, bridge.returncode, "".join(lines), told)
 
 
 def initialize(request_id: int = 1) -> dict[str, Any]:
@@ -164,14 +172,18 @@ async def test_a_changed_list_is_told_through_the_bridge(served: Served, era: st
 
     async with bridged(served.project_address(), served.application.key, era, message_handler=note) as client:
         before = len((await client.list_tools()).tools)
+        added = 0
         if era == "auto":
             async with client.listen(tools_list_changed=True) as changes:
                 await served.add_tool("one_more")
                 await anext(aiter(changes))
+            added = 1
         else:
-            await served.add_tool("one_more")
-            await changed.wait()
-        assert len((await client.list_tools()).tools) == before + 1
+            while not changed.is_set():  # the session's own stream opens some time after the handshake
+                added += 1
+                await served.add_tool(f"one_more_{added}")
+                await asyncio.wait([asyncio.create_task(changed.wait())], timeout=0.1)
+        assert len((await client.list_tools()).tools) == before + added
 
 
 @every_era
@@ -285,7 +297,7 @@ async def test_what_is_wrong_with_key_or_address_is_said_in_words(served: Served
     ],
 )
 def test_a_bad_address_or_key_is_refused_in_one_line_that_does_not_repeat_it(url: str, key: str | None, words: str) -> None:
-    done = said(url=url, key=key)
+    done = said(url=url, key=key, answers=0)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr and len(done.stderr.splitlines()) == 1
     assert "secret" not in done.stderr and "two words" not in done.stderr
@@ -298,7 +310,7 @@ def test_the_command_takes_no_key_as_an_argument() -> None:
 
 async def test_lines_that_are_no_messages_get_the_protocols_own_errors(served: Served) -> None:
     lines = ["{", "[]", '{"jsonrpc":"2.0","id":7}', '{"jsonrpc":"2.0","id":null,"method":"ping"}', ""]
-    done = await asyncio.to_thread(said, *lines, url=served.project_address(), key=served.application.key)
+    done = await asyncio.to_thread(said, *lines, url=served.project_address(), key=served.application.key, answers=4)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(each["id"], each["error"]["code"]) for each in answers] == [(None, -32700), (None, -32600), (7, -32600), (None, -32600)]
 
@@ -306,7 +318,7 @@ async def test_lines_that_are_no_messages_get_the_protocols_own_errors(served: S
 async def test_a_script_that_sends_all_its_lines_at_once_gets_all_answers(served: Served) -> None:
     ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     listing = {"jsonrpc": "2.0", "id": "two", "method": "tools/list"}
-    done = await asyncio.to_thread(said, initialize(), ready, listing, url=served.project_address(), key=served.application.key)
+    done = await asyncio.to_thread(said, initialize(), ready, listing, url=served.project_address(), key=served.application.key, answers=2)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["id"] for each in answers] == [1, "two"]
     assert answers[1]["result"]["tools"]
@@ -316,7 +328,9 @@ async def test_the_session_is_given_back_at_the_end(served: Served) -> None:
     ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     for _ in range(3):
         await asyncio.to_thread(said, initialize(), ready, url=served.project_address(), key=served.application.key)
-    assert served.application.app.state.open_streams.count == 0
+    async with asyncio.timeout(SECONDS):
+        while served.application.app.state.open_streams.count:  # noqa: ASYNC110 - a stream tells nobody that it ended
+            await asyncio.sleep(0.01)
 
 
 # What is left behind: nothing.

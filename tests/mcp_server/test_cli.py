@@ -51,6 +51,7 @@ def test_the_first_start_prints_secrets_once_and_sigterm_is_an_ordinary_end(tmp_
     with running_server(tmp_path) as second:
         later = printed(second)
     assert first.key not in later and password[1] not in later and "sk-" not in later
+    assert f"{second.address}/connect" in later and "install --list" in later
     command = next(line for line in later.splitlines() if "key create" in line).partition(": ")[2]
     assert headwater(*shlex.split(command)[1:]).stdout.startswith("sk-")
 
@@ -185,6 +186,58 @@ def test_importing_prints_what_can_run_and_what_cannot(used_folder: Path, tmp_pa
     done = headwater("import", file, "--data-dir", used_folder)
     assert done.returncode == 0, done.stderr
     assert "Half Known" in done.stdout and "SomebodysOwn-b" in done.stdout and "2 nodes" in done.stdout
+
+
+def test_an_imported_flow_is_a_tool_when_that_is_asked_for_and_else_it_is_said_how(used_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "flow.json"
+    exported = {"id": "0d6f3b52-1f36-4a0e-9c39-6a8b0f5f7d11", "name": "Say it Again", "data": flow_documents.echo()}
+    file.write_text(json.dumps(exported))
+    told = headwater("import", file, "--data-dir", used_folder).stdout
+    assert "do not see it yet" in told and "--tool" in told and f"PATCH /api/v1/flows/{exported['id']}" in told
+    told = headwater("import", file, "--tool", "--data-dir", used_folder).stdout
+    assert "call it as say_it_again, a tool of the project 'Starter Project'.\n" in told
+    told = headwater("import", file, "--data-dir", used_folder).stdout  # replaced in place, and still a tool
+    assert "call it as say_it_again" in told
+
+
+def test_a_tool_whose_calls_would_be_refused_is_told_with_the_reason_at_import(used_folder: Path, tmp_path: Path) -> None:
+    nodes = [flow_documents.chat_input(), flow_documents.node("SomebodysOwn", "SomebodysOwn-b")]
+    file = tmp_path / "flow.json"
+    file.write_text(json.dumps({"name": "Half a Tool", "data": {"nodes": nodes, "edges": []}}))
+    told = headwater("import", file, "--tool", "--data-dir", used_folder).stdout
+    assert "half_a_tool" in told and "refused until every node can run" in told
+    file.write_text(json.dumps({"name": "A Part", "is_component": True, "data": {"nodes": nodes[:1], "edges": []}}))
+    assert "MCP clients cannot call it: " in headwater("import", file, "--tool", "--data-dir", used_folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "listing"),
+    [
+        (("lint", "--project", "nowhere"), "projects"),
+        (("projects", "--user", "nobody"), "user list"),
+        (("key", "revoke", "none"), "key list"),
+        (("code", "show", "abc"), "code list"),
+    ],
+)
+def test_a_name_that_nothing_has_is_told_with_the_command_that_lists_them(
+    used_folder: Path, command: tuple[str, ...], listing: str
+) -> None:
+    said = refusal(headwater(*command, "--data-dir", used_folder))
+    assert command[-1] in said and f"`headwater {listing}`" in said
+
+
+def test_an_address_that_is_none_is_refused_before_anything_is_printed(used_folder: Path) -> None:
+    for command in (("projects",), ("install", "--list"), ("config", "cursor"), ("manifest", "Starter Project")):
+        done = headwater(*command, "--url", "localhost:7860", "--data-dir", used_folder)
+        assert done.returncode == 2 and "--url" in done.stderr and "http://127.0.0.1:7900" in done.stderr and done.stdout == ""
+    assert "http://a.example/api/v1" in headwater("projects", "--url", "http://a.example/", "--data-dir", used_folder).stdout
+
+
+def test_the_last_active_superuser_cannot_be_shut_out_and_so_the_commands_go_on_working(used_folder: Path) -> None:
+    for command in (("deactivate", "admin"), ("delete", "admin", "--yes")):
+        said = refusal(headwater("user", *command, "--data-dir", used_folder))
+        assert "last active superuser" in said and "user create NAME --superuser" in said
+    assert "admin, superuser, active" in headwater("user", "list", "--data-dir", used_folder).stdout
 
 
 @pytest.mark.parametrize("content", ["", "not json", "[]", "{}", '{"name": "x"}', "42", '[{"data": {}}]'])

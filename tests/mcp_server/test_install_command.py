@@ -108,6 +108,9 @@ def test_the_command_connects_a_client_and_says_what_is_wrong_in_one_line(tmp_pa
     shown = headwater("config", "vs-code", "--url", "http://127.0.0.1:9")
     assert json.loads(shown.stdout)["servers"][NAME]["headers"] == {"x-api-key": "YOUR_HEADWATER_API_KEY"}
     assert "vscode:mcp/install" in shown.stderr and "sk-" not in shown.stdout + shown.stderr
+    given["KUBERNETES_SERVICE_HOST"] = "10.0.0.1"  # what says that this is a container
+    shown = headwater("config", "vs-code", "--url", "http://127.0.0.1:9")
+    assert "leads nowhere from outside the container" in shown.stderr and "headwater config" not in shown.stderr
 
 
 async def test_three_clients_get_a_key_each_and_are_tried(desk: Desk) -> None:
@@ -158,6 +161,14 @@ async def test_a_revoked_key_is_seen_by_list_and_replaced_by_a_new_installation(
     assert listed["codex"].endswith("not here") and listed["vs-code"].endswith("without this project")
     assert "headwater config raycast" in listed["raycast"]
     assert "reachable, authorised, 4 tools" in await desk.install("cursor")
+    assert "reachable, authorised, 4 tools" in (await desk.list())["cursor"]
+
+
+async def test_a_client_with_a_former_address_of_the_server_is_not_called_reachable_by_list(desk: Desk) -> None:
+    await desk.install("cursor", url="http://127.0.0.1:9")
+    listed = (await desk.list())["cursor"]
+    assert "leads to http://127.0.0.1:9/api" in listed and "install again" in listed and "reachable" not in listed
+    await desk.install("cursor")
     assert "reachable, authorised, 4 tools" in (await desk.list())["cursor"]
 
 

@@ -1,6 +1,7 @@
 """How often and how many at once, and the bounds on what is read before a call."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ async def test_one_counter_stands_behind_tools_rest_and_webhooks(tmp_path: Path)
             refused = await client.call_tool("echo", {"input_value": "4"})
             assert refused.is_error is True
             assert "3 calls a minute" in text_of(refused)
-            assert "Try again in 2" in text_of(refused)
+            told = re.search(r"Try again in (\d+)", text_of(refused))
+            assert told is not None and 0 < int(told[1]) <= 20  # and less, the longer the calls took
             assert (await client.list_tools()).tools
         for path in ("/api/v1/run/echo", "/api/v1/webhook/hook"):
             answer = await application.http.post(path, json={"input_value": "5"})

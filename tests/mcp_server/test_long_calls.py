@@ -11,6 +11,7 @@ from headwater_test_components import Wait
 from mcp.client import Client
 from mcp.server import _streamable_http_modern as modern
 
+from mcp_server import plain_calls
 from tests.flow_documents import echo
 from tests.mcp_server.conftest import ERAS, Served, waiting
 from tests.mcp_server.long_runs import LONG, asking, call, impatient, result
@@ -153,6 +154,7 @@ async def leave_over_sse(served: Served) -> None:
 @pytest.mark.parametrize("era", ["auto", "legacy", "sse"])
 async def test_a_silent_stream_is_kept_alive_by_comments(served: Served, era: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modern, "_SSE_PING_INTERVAL", 0.05)
+    monkeypatch.setattr(plain_calls, "PING_SECONDS", 0.05)
     monkeypatch.setattr(sse_starlette.sse.EventSourceResponse, "DEFAULT_PING_INTERVAL", 0.05)
     await served.add_tool("slow", waiting(LONG))
     arguments = {"name": "slow", "arguments": {"input_value": "x"}}

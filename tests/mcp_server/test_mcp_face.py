@@ -22,7 +22,7 @@ ROOT = Path(mcp_face.__file__).parents[1]
 ADDRESS = "/api/v1/mcp/streamable"
 MESSAGE = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
 HEADERS = {**BOTH_TYPES, "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list"}
-SECONDS = 20
+SECONDS = 60
 
 
 @pytest.fixture

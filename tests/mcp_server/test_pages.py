@@ -36,7 +36,8 @@ async def test_who_is_not_logged_in_sees_a_form_and_nothing_of_anybody(applicati
         answer = await application.nobody.get(path)
         assert answer.status_code == 403
         seen.add(answer.text)
-    assert len(seen) == 1 and "password" in seen.pop()
+    (form,) = seen
+    assert "password" in form and "headwater user set-password" in form and "data-keys=" not in form
 
 
 async def test_a_login_of_the_browser_opens_the_pages(application: Application) -> None:
@@ -64,6 +65,30 @@ async def test_a_project_has_every_client_and_no_key(application: Application) -
     assert (await application.http.get("/connect/nothing")).status_code == 404
 
 
+async def test_a_project_names_its_tools_or_how_to_add_one(application: Application) -> None:
+    page = Page((await application.http.get(f"/connect/{application.project_id}")).text)
+    listed = await application.services.tools.list_tools(application.caller, application.project_id)
+    assert listed and all(tool.name in page.text for tool in listed)
+    empty = (await application.http.post("/api/v1/projects/", json={"name": "Empty"})).json()
+    page = Page((await application.http.get(f"/connect/{empty['id']}")).text)
+    assert "headwater import FILE --tool" in page.text and "/connect" in page.links
+
+
+async def test_the_page_asks_the_api_for_a_key_with_the_login_of_its_browser(application: Application) -> None:
+    text = (await application.http.get(f"/connect/{application.project_id}")).text
+    asked = re.search(r'data-keys="([^"]+)" data-word="YOUR_HEADWATER_API_KEY"', text)
+    assert asked is not None
+    async with browser(application.app) as person:
+        await person.post("/api/v1/login", data={"username": "ada", "password": "a-long-password"}, headers={"origin": ADDRESS})
+        foreign = await person.post(asked[1], json={"name": "x"}, headers={"origin": "https://elsewhere.example"})
+        assert foreign.status_code == 403
+        made = await person.post(asked[1], json={"name": "From the connect page"}, headers={"origin": ADDRESS})
+        assert made.status_code == 200
+    key = made.json()["api_key"]
+    assert (await application.nobody.get("/connect", headers={"x-api-key": key})).status_code == 200
+    assert (await application.nobody.post(asked[1], json={"name": "x"}, headers={"origin": ADDRESS})).status_code == 403
+
+
 async def test_the_name_of_a_project_stays_a_text(application: Application) -> None:
     name = "<script>alert(1)</script>\"'&<img src=x onerror=y>"
     project = (await application.http.post("/api/v1/projects/", json={"name": name})).json()
@@ -88,6 +113,9 @@ async def test_behind_a_prefix_the_links_lead_through_it(tmp_path: Path) -> None
     async with open_application(tmp_path, public_url="https://tools.example.org/flows") as application:
         page = Page((await application.http.get(f"/connect/{application.project_id}")).text)
         assert f"/flows/api/v1/mcp/project/{application.project_id}/bundle" in page.links
+        assert f"/flows/connect/{application.project_id}" in Page((await application.http.get("/connect")).text).links
+        assert "/flows/connect" in page.links
+        assert 'data-keys="/flows/api/v1/api_key/"' in (await application.http.get(f"/connect/{application.project_id}")).text
         assert 'data-login="/flows/api/v1/login"' in (await application.nobody.get("/connect")).text
 
 
@@ -95,4 +123,4 @@ async def test_a_project_that_needs_no_key_asks_for_none(application: Applicatio
     opened = {"settings": [], "auth_settings": {"auth_type": "none"}}
     await application.http.patch(f"/api/v1/mcp/project/{application.project_id}", json=opened)
     text = (await application.http.get(f"/connect/{application.project_id}")).text
-    assert "needs no key" in text and "x-api-key" not in text
+    assert "needs no key" in text and "x-api-key" not in text and "data-keys=" not in text

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from mcp_server import peers as peers_module
+from mcp_server import relay as relay_module
 from mcp_server.app import create_app
 from mcp_server.bounded_http import BoundedHttp
 from mcp_server.middleware import HostCheck
@@ -68,6 +69,14 @@ async def host(folder: Path, database: DatabaseSettings, port: int, peer: int, f
                 yield Served(application, f"http://127.0.0.1:{port}", client)
             finally:
                 await relay.close()
+
+
+@pytest.fixture(autouse=True)
+def much_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of a test share a process, which a busy machine may stop for seconds: no peer is slow, and nothing is forgotten."""
+    monkeypatch.setattr(relay_module, "ASK_PEER_SECONDS", 60.0)
+    monkeypatch.setattr(relay_module, "UNKNOWN_SECONDS", 3_600.0)
+    monkeypatch.setattr(peers_module, "REST_SECONDS", 3_600.0)
 
 
 @pytest.fixture
@@ -178,7 +187,7 @@ async def worker_of_many() -> AsyncIterator[tuple[Host, str]]:
 
 
 async def ask(port: int, session: str, *, headers: Mapping[str, str] | None = None, path: str = "/api/v1/mcp/streamable") -> httpx.Response:
-    async with httpx.AsyncClient(verify=TLS) as http:
+    async with httpx.AsyncClient(verify=TLS, timeout=30) as http:
         return await http.post(f"http://127.0.0.1:{port}{path}", content=b"{}", headers={"mcp-session-id": session, **(headers or {})})
 
 
@@ -235,7 +244,7 @@ def at(seconds: float) -> Proofs:
 async def test_a_proof_of_no_shape_is_a_strangers_too(proof: str) -> None:
     async with plain_host([]) as b:
         headers = {"x-headwater-relay-proof": proof.encode("latin-1").decode("latin-1"), "x-headwater-relay-origin": "no json"}
-        async with httpx.AsyncClient(verify=TLS) as http:
+        async with httpx.AsyncClient(verify=TLS, timeout=30) as http:
             raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
             assert (await http.post(f"http://127.0.0.1:{b.port}/api/v1/x", headers=raw)).status_code == 404
 

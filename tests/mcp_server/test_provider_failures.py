@@ -36,12 +36,12 @@ async def models() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture
-async def application(tmp_path: Path, models: ModelServer) -> AsyncIterator[Application]:
+async def application(tmp_path: Path, models: ModelServer, failure: tuple[Answer, str, str]) -> AsyncIterator[Application]:
     settings: dict[str, Any] = {
         "default_model": "openai:a-model",
         "openai_base_url": models.address,
         "model_retries": 0,
-        "model_timeout_seconds": 0.5,
+        "model_timeout_seconds": 0.5 if isinstance(failure[0], Hangs) else 60,
     }
     async with open_application(tmp_path / "data", **settings) as opened:
         yield opened

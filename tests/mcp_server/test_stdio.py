@@ -55,7 +55,7 @@ async def test_a_project_is_served_on_stdio_in_both_eras(data_dir: Path, mode: s
 
 def test_an_unknown_project_ends_the_start_with_its_name_and_leaves_standard_output_to_the_protocol(data_dir: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, *command(data_dir, "No such")], input="", capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, *command(data_dir, "No such")], input="", capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode != 0
     assert "No such" in ended.stderr

@@ -167,7 +167,7 @@ def test_tasks_outlive_a_server_that_was_killed(tmp_path: Path) -> None:
         flow_ids = {}
         for name, flow in {**tools, "followed": waiting(LONG)}.items():
             made = {"name": name, "data": flow, "folder_id": first.project_address.split("/")[-2], "mcp_enabled": True, "action_name": name}
-            answer = httpx2.post(f"{first.address}/api/v1/flows/", json=made, headers={"x-api-key": first.key})
+            answer = httpx2.post(f"{first.address}/api/v1/flows/", json=made, headers={"x-api-key": first.key}, timeout=30)
             flow_ids[name] = answer.raise_for_status().json()["id"]
         ids = {name: _post(first, "tools/call", name=name, arguments={"input_value": "kept"})["taskId"] for name in tools}
         with ThreadPoolExecutor(1) as pool:
@@ -204,7 +204,7 @@ def _wait_for_both(server: RunningServer, ids: dict[str, str]) -> None:
 
 
 def _runs(server: RunningServer, **query: str) -> list[dict[str, Any]]:
-    answer = httpx2.get(f"{server.address}/api/v1/runs", params=query, headers={"x-api-key": server.key}, follow_redirects=True)
+    answer = httpx2.get(f"{server.address}/api/v1/runs", params=query, headers={"x-api-key": server.key}, follow_redirects=True, timeout=30)
     return list(answer.raise_for_status().json()["runs"])
 
 

@@ -162,16 +162,20 @@ class Effect(Component):
 
 
 class Say(Component):
-    """Stores its text as a message of the chat when it begins, and passes it on after `seconds`."""
+    """Stores its text as a message of the chat when it begins, and passes it on after `seconds`, or as soon as a test says."""
 
     type = "HeadwaterTestSay"
     display_name = "Say"
     category = "tests"
     declared_inputs = (Input("text"), Input("seconds", InputKind.NUMBER, default=0.0, field_type="float"))
     declared_outputs = (Output("message", method="say"),)
+    goes_on: ClassVar[asyncio.Event | None] = None
 
     async def say(self) -> Message:
         said = Message(text=self.inputs["text"], session_id=self.context.session_id, sender="Machine", sender_name=self.display_name)
         said = await self.context.keep_message(said)
-        await asyncio.sleep(float(self.inputs["seconds"] or 0))
+        if self.goes_on is not None:
+            await self.goes_on.wait()
+        else:
+            await asyncio.sleep(float(self.inputs["seconds"] or 0))
         return said

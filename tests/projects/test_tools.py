@@ -48,7 +48,7 @@ def test_a_cleaned_name_is_one_that_every_client_accepts(name: str) -> None:
     assert not cleaned[0].isdigit()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(names=st.lists(PERSON_WRITTEN, min_size=1, max_size=6))
 async def test_every_listed_tool_is_callable_and_runs_its_own_flow(opened: tuple[ProjectServices, Caller], names: list[str]) -> None:
     services, caller = opened
@@ -81,7 +81,7 @@ FIELD_TYPES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 async def test_every_property_of_a_schema_reaches_its_node(opened: tuple[ProjectServices, Caller], data: st.DataObject) -> None:
     services, caller = opened

@@ -70,6 +70,15 @@ async def test_the_old_upload_keeps_a_file_that_the_flow_can_name(application: A
     assert (missing.status_code, missing.json()["detail"][0]["loc"][-1]) == (422, "file")
 
 
+async def test_the_old_upload_takes_files_as_large_as_the_new_one(tmp_path: Path) -> None:
+    async with open_application(tmp_path / "small", max_json_megabytes=1, max_upload_megabytes=2) as application:
+        flow = await make_echo(application)
+        for size, status in ((1_500_000, 201), (3_000_000, 413)):
+            for address in ("upload", "files/upload"):
+                answer = await application.http.post(f"/api/v1/{address}/{flow}", files={"file": ("a.bin", b"x" * size)})
+                assert answer.status_code == status, address
+
+
 async def test_openapi_marks_them_and_names_what_to_use(application: Application) -> None:
     paths = (await application.nobody.get("/openapi.json")).json()["paths"]
     for path, method, instead in (

@@ -175,7 +175,6 @@ def part(name: str, value: bytes = b"x") -> bytes:
         ("boundaries that are almost ones", HEAD + f"\r\n--{BOUNDARY[:-1]}".encode() * 80_000),
         ("a large field", part("text", b"x" * 1_000_000) + HEAD + b"x" + END),
         ("two files", HEAD + b"one\r\n" + HEAD + b"two" + END),
-        ("a file of another name", HEAD.replace(b'name="file"', b'name="other"') + b"x" + END),
         ("no disposition", f"--{BOUNDARY}\r\nContent-Type: text/plain\r\n\r\nx".encode() + END),
         ("nothing", b""),
         ("no form at all", b'{"file": "x"}'),
@@ -192,6 +191,15 @@ async def test_a_form_that_is_made_to_cost_is_refused_and_keeps_nothing(
     assert set(answer.json()) == {"detail"} and spent < 2, spent
     assert (await application.http.get("/api/v2/files")).json() == []
     assert not (tmp_path / "data" / "files").exists() or blobs(tmp_path) == []
+
+
+async def test_a_file_under_another_name_is_told_which_field_is_missing(application: Application) -> None:
+    content = HEAD.replace(b'name="file"', b'name="other"') + b"x" + END
+    for address in ("/api/v2/files", f"/api/v1/files/upload/{await add_flow(application.http)}"):
+        answer = await application.http.post(address, content=content, headers=FORM)
+        assert answer.status_code == 422
+        assert answer.json() == {"detail": [{"type": "missing", "loc": ["body", "file"], "msg": "Field required"}]}
+    assert (await application.http.post("/api/v1/flows/upload/", content=content, headers=FORM)).status_code == 400
 
 
 async def test_fields_beside_the_file_and_what_follows_the_form_do_not_matter(application: Application) -> None:

@@ -172,6 +172,17 @@ async def test_a_project_as_json_names_itself(application: Application) -> None:
     assert (await application.http.post("/api/v1/projects/upload/", content=b"{}")).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("file_name", "name"), [("reports.zip", "reports"), ("reports", "reports"), ("a.b.zip", "a.b"), (".zip", "Imported Project")]
+)
+async def test_a_zip_names_its_project_up_to_the_last_dot(application: Application, file_name: str, name: str) -> None:
+    await make(application, name="f", data=flows.echo())
+    content = (await application.http.get(f"/api/v1/projects/download/{application.project_id}")).content
+    uploaded = await application.stranger.post("/api/v1/projects/upload/", **file_of(content, file_name))
+    project = await application.stranger.get(f"/api/v1/projects/{uploaded.json()[0]['folder_id']}")
+    assert project.json()["name"] == name
+
+
 async def test_a_project_without_flows_or_of_others_cannot_be_downloaded(application: Application) -> None:
     project = (await application.http.post("/api/v1/projects/", json={"name": "Empty"})).json()
     for http in (application.http, application.stranger):

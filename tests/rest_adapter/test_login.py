@@ -45,6 +45,18 @@ async def test_a_login_without_a_form_names_what_is_missing(application: Applica
         ]
 
 
+async def test_a_login_may_be_a_multipart_form_too(application: Application) -> None:
+    """As browsers send a `FormData`."""
+    fields = {name: (None, value) for name, value in PAIR.items()}
+    answer = await application.nobody.post("/api/v1/login", files=fields)
+    assert (answer.status_code, answer.json()["token_type"]) == (200, "bearer")
+    for content, status in ((b"no form", 400), (b"--b\r\nContent-Disposition: form-data; name=username\r\n\r\nada\r\n--b--", 422)):
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert (await application.nobody.post("/api/v1/login", content=content, headers=headers)).status_code == status
+    with_a_file = await application.nobody.post("/api/v1/login", data=PAIR, files={"file": ("a.txt", b"x")})
+    assert with_a_file.status_code == 400
+
+
 async def test_the_sixth_login_in_a_minute_is_429(application: Application) -> None:
     for _ in range(5):
         await application.nobody.post("/api/v1/login", data={"username": "x", "password": "y"})

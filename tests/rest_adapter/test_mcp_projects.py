@@ -1,10 +1,11 @@
 """A project's tools and how callers prove themselves, read and set over REST."""
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from tests import flow_documents as flows
-from tests.application import Application
+from tests.application import Application, open_application
 
 
 async def test_tools_are_read_and_set(application: Application) -> None:
@@ -33,6 +34,18 @@ async def test_tools_are_read_and_set(application: Application) -> None:
     assert (await http.get(path)).json()["tools"] == []
     (off,) = (await http.get(path, params={"mcp_enabled": "false"})).json()["tools"]
     assert (off["mcp_enabled"], off["action_name"]) == (False, "one_flow")
+
+
+async def test_a_new_project_says_that_it_takes_keys(application: Application, tmp_path: Path) -> None:
+    """Clients read the setting; with automatic login there is none until somebody sets one."""
+    made = [
+        await application.http.post("/api/v1/projects/", json={"name": "P"}),
+        await application.http.put(f"/api/v1/projects/{uuid4()}", json={"name": "Q"}),
+        await application.http.get(f"/api/v1/projects/{application.project_id}"),
+    ]
+    assert [answer.json()["auth_settings"] for answer in made] == [{"auth_type": "apikey"}] * 3
+    async with open_application(tmp_path / "automatic", auto_login=True) as automatic:
+        assert (await automatic.http.post("/api/v1/projects/", json={"name": "P"})).json()["auth_settings"] is None
 
 
 async def test_only_keys_prove_a_caller_and_secrets_stay_here(application: Application) -> None:

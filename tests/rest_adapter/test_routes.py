@@ -191,6 +191,13 @@ async def test_a_collection_without_its_slash_redirects_with_the_query(applicati
     answer = await application.http.get("/api/v1/flows", params={"components_only": "true"})
     assert answer.status_code == 307
     assert answer.headers["Location"].endswith("/api/v1/flows/?components_only=true")
+    collections = {record.path for record in ENDPOINTS if record.path.endswith("/") and record.path != "/api/v2/files/"}
+    assert {"/api/v1/flows/upload/", "/api/v1/flows/batch/", "/api/v1/projects/upload/", "/api/v1/flows/basic_examples/"} < collections
+    for path in collections:
+        for method in ("GET", "POST"):
+            answer = await application.nobody.request(method, f"{path[:-1]}?a=b", content=b"{not json")
+            assert (answer.status_code, answer.content) == (307, b""), path
+            assert answer.headers["Location"] == f"http://127.0.0.1:7860{path}?a=b"
 
 
 async def test_folders_redirect_to_projects(application: Application) -> None:

@@ -108,6 +108,22 @@ async def test_no_body_and_an_empty_one_run_with_what_is_stored(application: App
         assert (answer.status_code, answer.json()["outputs"][0]["inputs"]) == (200, {})
 
 
+async def test_a_null_is_the_same_as_left_out(application: Application) -> None:
+    """Typed clients send one for every field that they have no value for."""
+    flow_id = await make(application, flows.echo())
+    names = ("input_type", "output_type", "output_component", "tweaks", "session_id", "user_id")
+    run = await application.http.post(f"/api/v1/run/{flow_id}", json={"input_value": "hello", **dict.fromkeys(names)})
+    given = {"input_value": "hello", **dict.fromkeys(("components", "type", "session", "client_request_time"))}
+    advanced = {"inputs": [given], **dict.fromkeys(("outputs", "tweaks", "session_id"))}
+    ran = await application.http.post(f"/api/v1/run/advanced/{flow_id}", json=advanced)
+    for answer in (run, ran):
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["outputs"][0]["outputs"][0]["results"]["message"]["text"] == "hello"
+    build = {"inputs": given, "data": None, "files": None}
+    built = await application.http.post(f"/api/v1/build/{flow_id}/flow", params={"event_delivery": "direct"}, json=build)
+    assert (built.status_code, '"valid":true' in built.text) == (200, True)
+
+
 @pytest.mark.parametrize(
     ("body", "place"),
     [

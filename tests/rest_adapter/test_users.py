@@ -43,10 +43,14 @@ async def test_a_superuser_makes_an_account_that_is_not_active_yet(application: 
     missing = await application.http.post("/api/v1/users/", json={"username": "x"})
     assert [(entry["type"], entry["loc"]) for entry in missing.json()["detail"]] == [("missing", ["body", "password"])]
     assert (await application.http.post("/api/v1/users/", json={"username": "short", "password": "a"})).status_code == 201
-    assert (await application.nobody.post("/api/v1/login", data=NEW)).status_code == 401
+    waiting = await application.nobody.post("/api/v1/login", data=NEW)
+    assert waiting.status_code == 400
+    assert "approval" in waiting.json()["detail"]
     active = await application.http.patch(f"/api/v1/users/{user['id']}", json={"is_active": True})
     assert active.json()["is_active"] is True
     assert (await application.nobody.post("/api/v1/login", data=NEW)).status_code == 200
+    assert (await application.http.patch(f"/api/v1/users/{user['id']}", json={"is_active": False})).json()["last_login_at"]
+    assert (await application.nobody.post("/api/v1/login", data=NEW)).status_code == 401
 
 
 async def test_sign_up_is_closed_unless_a_setting_opens_it(application: Application, tmp_path: Path) -> None:

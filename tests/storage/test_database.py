@@ -172,7 +172,7 @@ async def test_every_sqlite_connection_is_prepared(sqlite_settings: DatabaseSett
             async with opened() as session:
                 names = ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
                 values = [(await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in names]
-                assert values == ["wal", 1, 1, 5_000]
+                assert values == ["wal", 1, 1, sqlite_settings.busy_timeout_seconds * 1_000]
 
 
 async def test_a_locked_database_is_unavailable_after_the_busy_timeout(sqlite_settings: DatabaseSettings) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from storage.database import Conflict, Database, DatabaseSettings, DatabaseUnavailable, MissingReference
 from storage.ids import new_id
-from storage.run_writer import GROUP_LIMIT, KeyUse, RunBatch, RunUpdate, RunWriter
+from storage.run_writer import GROUP_LIMIT, KeyUse, LeaseTaken, RunBatch, RunUpdate, RunWriter
 from storage.tables import ApiKeyRow, FlowRow, MessageRow, RunRow, TransactionRow, UserRow, VertexBuildRow
 from tests.storage.rows import NOW, a_key, a_message, a_run, a_whole_run, add_flow
 
@@ -70,6 +70,20 @@ async def test_a_state_is_set_only_from_the_states_that_are_named(database: Data
         assert (row.state, row.result, row.finished_at) == ("cancelled", "{}", NOW)
     with pytest.raises(ValueError, match="no state"):
         await run_writer.write(RunBatch(updates=[RunUpdate(run["id"], {"state": "failed"}, only_from=frozenset())]))
+
+
+async def test_nothing_is_kept_of_a_step_of_a_run_that_is_somebody_else_s(
+    database: Database, run_writer: RunWriter, flow: tuple[str, str]
+) -> None:
+    mine, taken = a_run(*flow, state="running", lease_owner="me"), a_run(*flow, state="running", lease_owner="me", attempt=2)
+    await run_writer.write(RunBatch(inserts=[(RunRow, mine), (RunRow, taken)]))
+    steps = [
+        RunBatch([(MessageRow, a_message(*flow, run["id"]))], [RunUpdate(run["id"], {"state": "completed"}, frozenset({"running"}), "me")])
+        for run in (mine, taken, mine)
+    ]
+    answers = await asyncio.gather(*(run_writer.write(step) for step in steps), return_exceptions=True)
+    assert [answer if isinstance(answer, list) else type(answer) for answer in answers] == [[1], LeaseTaken, LeaseTaken]
+    assert await count(database, MessageRow) == 1
 
 
 async def test_of_many_that_end_a_run_at_once_one_succeeds(run_writer: RunWriter, flow: tuple[str, str]) -> None:

@@ -6,7 +6,7 @@ const using = await clientOf(era, `witness-connect-${era}`);
 const { StdioClientTransport } = await import(using.isSecond ? "@modelcontextprotocol/client/stdio" : "@modelcontextprotocol/sdk/client/stdio.js");
 const transport = new StdioClientTransport({ command, args, env: { ...process.env, HEADWATER_API_KEY: key }, stderr: "inherit" });
 await using.client.connect(transport);
-const seen = await useAll(using);
+const seen = await useAll(using, args.at(-1), key);
 const pid = transport.pid;
 await using.client.close();
 console.log(JSON.stringify({ ...seen, pid }));

@@ -8,9 +8,10 @@ from typing import Any
 from tests.flow_documents import chat_output, document, edge, node, text_input
 from tests.running_server import RunningServer
 
-QUICK, STEPS, LONG, SLOW = "quick_answer", "three_steps", "two_seconds", "slow_wait"
+QUICK, STEPS, LONG, SLOW = "quick_answer", "three_steps", "six_seconds", "slow_wait"
 TOOLS = {QUICK, STEPS, LONG, SLOW}
-TASK_AFTER_SECONDS = 1.5  # clients give SLOW up earlier, and LONG takes longer
+TASK_AFTER_SECONDS = 5  # STEPS are over and SLOW is given up long before, and LONG takes longer
+INSTALL_SECONDS = 600  # for what the first test of a kind of clients installs
 TEXT = "Forty-two."
 
 
@@ -39,7 +40,7 @@ class WitnessProject:
 
 def make_project(server: RunningServer) -> WitnessProject:
     project_id = send(server, "POST", "/api/v1/projects/", {"name": "Witness"})["id"]
-    for name, seconds in ((QUICK, ()), (STEPS, (0.1, 0.1, 0.1)), (LONG, (2.0,)), (SLOW, (60.0,))):
+    for name, seconds in ((QUICK, ()), (STEPS, (0.1, 0.1, 0.1)), (LONG, (6.0,)), (SLOW, (60.0,))):
         flow = {"name": name, "action_name": name, "mcp_enabled": True, "folder_id": project_id, "data": waiting(*seconds)}
         send(server, "POST", "/api/v1/flows/", flow)
     return WitnessProject(server, project_id)

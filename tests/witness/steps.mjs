@@ -31,5 +31,5 @@ const transports = {
 
 const using = await clientOf(way, `witness-${way}`);
 await using.client.connect(await transports[using.isSecond ? "v2" : way]());
-console.log(JSON.stringify(await useAll(using)));
+console.log(JSON.stringify(await useAll(using, address, key)));
 process.exit(0);

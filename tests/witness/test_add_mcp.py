@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,10 @@ from client_configs.connection import KeyHandling, Transport
 from client_configs.installation import apply, plan_install
 from client_configs.registry import find_client
 from tests.client_configs.machines import EXECUTABLE, HTTP_URL, KEY, SSE_URL, connection, machine_at
+from tests.witness.project import INSTALL_SECONDS
+from tests.witness.test_foreign_clients import install_node_clients
 
-pytestmark = pytest.mark.witness
+pytestmark = [pytest.mark.witness, pytest.mark.timeout(INSTALL_SECONDS + 120)]
 
 HERE = Path(__file__).parent
 NODE = HERE / "node_modules" / ".bin" / "node"
@@ -58,10 +59,7 @@ DIFFERENCES: dict[tuple[str, Transport], Callable[[dict[str, Any]], dict[str, An
 
 @pytest.fixture(scope="module", autouse=True)
 def add_mcp() -> None:
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed: add-mcp cannot be tried here")
-    if not (HERE / "node_modules" / "add-mcp").exists():
-        subprocess.run(["npm", "ci", "--no-progress"], cwd=HERE, check=True, capture_output=True, timeout=600)
+    install_node_clients()
 
 
 @pytest.mark.parametrize("transport", list(Transport))

@@ -10,9 +10,10 @@ import pytest
 from client_configs.bundle import bundle
 from tests.client_configs.machines import connection
 from tests.running_server import running_server
+from tests.witness.project import INSTALL_SECONDS
 from tests.witness.test_foreign_clients import ANSWER, ARGUMENTS, EXPECTED_TOOLS, HERE, TOOL, install_node_clients, run_node
 
-pytestmark = pytest.mark.witness
+pytestmark = [pytest.mark.witness, pytest.mark.timeout(INSTALL_SECONDS + 120)]
 
 PACKER = HERE / "node_modules" / "@anthropic-ai" / "mcpb" / "dist" / "cli" / "cli.js"
 

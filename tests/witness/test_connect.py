@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.witness.project import SLOW, WitnessProject
+from tests.witness.project import INSTALL_SECONDS, SLOW, WitnessProject
 from tests.witness.test_foreign_clients import NODE, install_node_clients
 from tests.witness.test_long_calls import HERE, ROOT, assert_follows_progress, assert_lists_and_calls, project, say, state_of_newest
 
-pytestmark = pytest.mark.witness
+pytestmark = [pytest.mark.witness, pytest.mark.timeout(INSTALL_SECONDS + 120)]
 
 __all__ = ["project"]
 

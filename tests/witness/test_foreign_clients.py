@@ -16,8 +16,9 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.running_server import RunningServer, running_server
+from tests.witness.project import INSTALL_SECONDS
 
-pytestmark = pytest.mark.witness
+pytestmark = [pytest.mark.witness, pytest.mark.timeout(INSTALL_SECONDS + 120)]
 
 HERE = Path(__file__).parent
 LOCK = HERE / "package-lock.json"
@@ -46,7 +47,7 @@ def install_node_clients() -> None:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed: the Node clients cannot be tried here")
     if not NODE.exists() or not INSTALLED.exists() or INSTALLED.read_text() != LOCK.read_text():
-        subprocess.run(["npm", "ci", "--no-progress"], cwd=HERE, check=True, capture_output=True, timeout=600)
+        subprocess.run(["npm", "ci", "--no-progress"], cwd=HERE, check=True, capture_output=True, timeout=INSTALL_SECONDS)
         INSTALLED.write_text(LOCK.read_text())
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.running_server import running_server
-from tests.witness.project import LONG, SLOW, TASK_AFTER_SECONDS, TEXT, TOOLS, WitnessProject, make_project
+from tests.witness.project import INSTALL_SECONDS, LONG, SLOW, TASK_AFTER_SECONDS, TEXT, TOOLS, WitnessProject, make_project
 from tests.witness.test_foreign_clients import NODE, install_node_clients
 
-pytestmark = pytest.mark.witness
+pytestmark = [pytest.mark.witness, pytest.mark.timeout(INSTALL_SECONDS + 120)]
 
 HERE = Path(__file__).parent
 PYTHON_CLIENTS = HERE / "python_clients"
@@ -42,7 +42,7 @@ def python_of(name: str) -> Path:
     if not stamp.exists() or stamp.read_text() != lock.read_text():
         venv.create(folder, with_pip=True, clear=True)
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         if done.returncode:
             unreachable = any(
                 word in done.stderr for word in ("Max retries", "Failed to establish", "timed out", "No matching distribution")
@@ -71,8 +71,8 @@ def assert_follows_progress(told: dict[str, Any]) -> None:
 
 
 def state_of_newest(project: WitnessProject, tool: str, *, until: str) -> str:
-    """The state of a tool's newest run, once it is the wanted one or after five seconds."""
-    deadline = time.monotonic() + 5
+    """The state of a tool's newest run, once it is the wanted one or after half a minute."""
+    deadline = time.monotonic() + 30
     while True:
         runs = project.runs(tool)
         assert runs, f"no run of {tool} was begun"

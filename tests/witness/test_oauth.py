@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import httpx2
@@ -13,8 +11,10 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.application import open_application
 from tests.mcp_server.conftest import serve
+from tests.witness.project import INSTALL_SECONDS
+from tests.witness.test_foreign_clients import install_node_clients
 
-pytestmark = pytest.mark.witness
+pytestmark = [pytest.mark.witness, pytest.mark.timeout(INSTALL_SECONDS + 120)]
 
 HERE = Path(__file__).parent
 COMMAND = [str(HERE / "node_modules" / ".bin" / "node"), str(HERE / "oidc_provider.mjs")]
@@ -23,10 +23,7 @@ SCOPE = "flows:run"
 
 @pytest.fixture(scope="module", autouse=True)
 def node_packages() -> None:
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed: the authorization server cannot be tried here")
-    if not (HERE / "node_modules" / "oidc-provider").exists():
-        subprocess.run(["npm", "ci", "--no-progress"], cwd=HERE, check=True, capture_output=True, timeout=600)
+    install_node_clients()
 
 
 async def test_a_token_of_oidc_provider_opens_the_project_it_is_made_out_to(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import logging
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from projects.components import html_pages, markdown_table
 from projects.components.cells import column_names, csv_rows
@@ -17,6 +17,9 @@ from projects.components.conversion import read_json
 from projects.engine.component import ComponentError
 from projects.engine.values import Row, Table
 from projects.errors import PackageMissing
+
+if TYPE_CHECKING:
+    from docx.table import Table as DocumentTable
 
 MAX_ROWS = 200_000
 MAX_CELLS = 2_000_000
@@ -148,18 +151,23 @@ def _pdf(path: str, content: bytes) -> FileContents:
 def _docx(path: str, content: bytes) -> FileContents:
     try:
         from docx import Document
-        from docx.table import Table as DocumentTable
+        from docx.table import Table as WrittenTable
     except ImportError as error:
         raise _missing("python-docx", "DOCX") from error
     name = path.rpartition("/")[2]
     _check_archive(name, content)
     try:
         parts: list[str] = []
+        count = 0
         for number, part in enumerate(Document(io.BytesIO(content)).iter_inner_content()):
             if number >= MAX_ROWS:
                 raise ComponentError(f"{name} has more than {MAX_ROWS:,} paragraphs.")
-            if isinstance(part, DocumentTable):
-                rows = [[cell.text.strip() for cell in row.cells] for row in part.rows]
+            if isinstance(part, WrittenTable):
+                # One cell may say that it is as wide as a billion.
+                count += sum(cell.grid_span for row in part.rows for cell in row._tr.tc_lst)
+                if count > MAX_CELLS:
+                    raise ComponentError(f"{name} has tables of more than {MAX_CELLS:,} cells.")
+                rows = _docx_rows(part)
                 if rows:
                     columns = column_names(rows[0])
                     cells = [dict(zip(columns, row, strict=False)) for row in rows[1:]]
@@ -171,6 +179,26 @@ def _docx(path: str, content: bytes) -> FileContents:
     except (ValueError, KeyError, AttributeError, IndexError, SyntaxError, OSError) as error:
         raise ComponentError(f"{name} cannot be read as DOCX: {error or type(error).__name__}.") from error
     return FileContents(path, "\n".join(parts))
+
+
+def _docx_rows(table: DocumentTable) -> list[list[str]]:
+    """The texts of the grid: a merged cell's in each place it takes. The library looks for what is above a cell anew for each of them."""
+    from docx.table import _Cell
+
+    rows: list[list[str]] = []
+    above: dict[int, str] = {}
+    for row in table.rows:
+        texts: list[str] = []
+        here: dict[int, str] = {}
+        column = row.grid_cols_before
+        for cell in row._tr.tc_lst:
+            text = above.get(column, "") if cell.vMerge == "continue" else _Cell(cell, table).text.strip()
+            here[column] = text
+            texts += [text] * cell.grid_span
+            column += cell.grid_span
+        rows.append(texts)
+        above = here
+    return rows
 
 
 def _xlsx(path: str, content: bytes) -> FileContents:
@@ -189,7 +217,7 @@ def _xlsx(path: str, content: bytes) -> FileContents:
             for sheet in workbook.worksheets:
                 lines: list[Sequence[Any]] = []
                 for line in sheet.iter_rows(values_only=True):
-                    count += len(line)
+                    count += max(1, len(line))  # a row may say that it is the billionth, and the empty ones before it are given too
                     if count > MAX_CELLS or len(lines) > MAX_ROWS:
                         raise ComponentError(f"{name} has more than {MAX_CELLS:,} cells or {MAX_ROWS:,} rows.")
                     if any(cell is not None for cell in line):

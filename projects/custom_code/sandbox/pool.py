@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -25,15 +26,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 64
+MAX_WORKERS_OF_ONE = 16  # owner: a run keeps its worker to its end, so that nobody can be asked to give some back
+WAIT_SECONDS = 30  # for a worker, of one vertex
+
+_Run = tuple[str, str]  # owner, run
 
 
 class SandboxPool:
     """Enter it to have workers. `unavailable` then says why there are none, and is empty when there are."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, *, wait_seconds: float = WAIT_SECONDS) -> None:
         self._bounds = bounds
+        self._wait_seconds = wait_seconds
         self._spare: asyncio.Task[SandboxProcess] | None = None
-        self._of_runs: dict[tuple[str, str], asyncio.Task[SandboxProcess]] = {}  # (owner, run)
+        self._of_runs: dict[_Run, asyncio.Task[SandboxProcess]] = {}
+        self._count_of: Counter[str] = Counter()  # owner → workers
+        self._waiting: dict[_Run, asyncio.Event] = {}  # the longest first
         self._ending: set[asyncio.Task[None]] = set()
         self.unavailable = ""
 
@@ -47,8 +55,9 @@ class SandboxPool:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._waiting.clear()
         for key in tuple(self._of_runs):
-            self._end(self._of_runs.pop(key))
+            self._leave(key)
         if self._spare is not None:
             self._end(self._spare)
             self._spare = None
@@ -88,16 +97,50 @@ class SandboxPool:
         key = (description.user_id, description.run_id)
         starting = self._of_runs.get(key)
         if starting is not None and starting.done() and not _is_usable(starting):
-            self._end(self._of_runs.pop(key))
+            self._leave(key)
             starting = None
-        if starting is None:
-            if len(self._of_runs) >= MAX_WORKERS:
-                raise CodeFailed(f"{MAX_WORKERS} runs use a sandbox now, and no more can; try again shortly.")
-            starting = self._of_runs[key] = self._take_spare()
+        while starting is None:
+            if self._has_place(key[0]):
+                starting = self._begin(key)
+            else:
+                await self._turn(key)
+                starting = self._of_runs.get(key)
         try:
             return await asyncio.shield(starting)
         except SandboxUnavailable as error:
             raise CodeFailed(str(error)) from None
+
+    def _has_place(self, owner: str) -> bool:
+        """Nobody who waits is overtaken: whoever could have a place has been given it when it became free."""
+        return len(self._of_runs) < MAX_WORKERS and self._count_of[owner] < MAX_WORKERS_OF_ONE
+
+    async def _turn(self, key: _Run) -> None:
+        """Wait until the run has a worker. Raises CodeFailed when that takes too long."""
+        given = self._waiting.setdefault(key, asyncio.Event())  # one for all vertices of the run
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await given.wait()
+        except TimeoutError:
+            full = f"{MAX_WORKERS} runs use a sandbox now"
+            if self._count_of[key[0]] >= MAX_WORKERS_OF_ONE:
+                full = f"{MAX_WORKERS_OF_ONE} runs of this owner's flows use a sandbox now"
+            raise CodeFailed(f"{full}, and no more can; none ended within {self._wait_seconds:g} s. Try again shortly.") from None
+
+    def _begin(self, key: _Run) -> asyncio.Task[SandboxProcess]:
+        starting = self._of_runs[key] = self._take_spare()
+        self._count_of[key[0]] += 1
+        return starting
+
+    def _leave(self, key: _Run) -> None:
+        """The run's worker ends, and who waits for a place gets it: of those with fewest workers who has waited longest."""
+        self._end(self._of_runs.pop(key))
+        self._count_of[key[0]] -= 1
+        if not self._count_of[key[0]]:
+            del self._count_of[key[0]]
+        while waiting := [each for each in self._waiting if self._has_place(each[0])]:
+            next_one = min(waiting, key=lambda each: self._count_of[each[0]])
+            self._begin(next_one)
+            self._waiting.pop(next_one).set()
 
     def _take_spare(self) -> asyncio.Task[SandboxProcess]:
         taken, self._spare = self._spare, self._starting()
@@ -122,8 +165,10 @@ class SandboxPool:
     # --- as an observer of runs
 
     def run_ended(self, run: LiveRun, state: RunState, seconds: float) -> None:
-        if (starting := self._of_runs.pop((run.identity.owner_id, run.identity.run_id), None)) is not None:
-            self._end(starting)
+        key = (run.identity.owner_id, run.identity.run_id)
+        self._waiting.pop(key, None)
+        if key in self._of_runs:
+            self._leave(key)
 
     def run_began(self, run: LiveRun) -> None:
         pass

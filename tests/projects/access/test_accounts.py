@@ -75,6 +75,7 @@ async def test_an_unknown_user_costs_as_many_hashes_as_a_wrong_password(
 async def test_an_inactive_user_neither_logs_in_nor_goes_on(accounts: AccountService, ada: Caller) -> None:
     tokens = await accounts.log_in("Ada", "correct horse")
     await accounts.authenticate_token(tokens.access_token)
+    await accounts.create_user("other", "x", is_superuser=True)
     await accounts.set_active("ada", False)
     for refused in (
         accounts.log_in("Ada", "correct horse"),
@@ -263,10 +264,11 @@ async def test_a_password_set_by_the_administrator_ends_every_session(accounts: 
 
 async def test_a_deleted_user_is_gone_with_sessions(accounts: AccountService, ada: Caller) -> None:
     tokens = await accounts.log_in("Ada", "correct horse")
+    await accounts.create_user("other", "x", is_superuser=True)
     await accounts.delete_user("ada")
     with pytest.raises(InvalidToken):
         await accounts.authenticate_token(tokens.access_token)
-    assert await accounts.list_users() == []
+    assert [user.username for user in await accounts.list_users()] == ["other"]
 
 
 async def test_a_hash_made_with_older_costs_is_renewed_at_login(database: Database, accounts: AccountService, ada: Caller) -> None:
@@ -288,9 +290,21 @@ async def test_the_first_user_is_made_once_also_by_several_starters(database: Da
 
 async def test_the_first_user_does_not_take_over_an_ordinary_account(accounts: AccountService) -> None:
     await accounts.create_user("admin", "hers")
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(AlreadyExists, match="HEADWATER_SUPERUSER"):
         await accounts.ensure_first_user("admin", "ours")
     await accounts.log_in("admin", "hers")
+
+
+async def test_one_active_superuser_stays_whoever_is_changed_or_deleted(accounts: AccountService) -> None:
+    for name in ("first", "second"):
+        await accounts.create_user(name, "x", is_superuser=True)
+    await accounts.set_active("first", False)
+    for change in (accounts.set_active("second", False), accounts.set_superuser("second", False), accounts.delete_user("second")):
+        with pytest.raises(NotPermitted, match="last active superuser"):
+            await change
+    assert (await accounts.automatic_caller()).username == "second"
+    await accounts.delete_user("first")
+    await accounts.log_in("second", "x")
 
 
 async def test_automatic_login_is_the_first_active_superuser(accounts: AccountService) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from projects.code_reading import syntax
-from projects.code_reading.component_class import read_component
+from projects.code_reading.component_class import ReadComponent
 from projects.code_reading.syntax import CodeUnreadable
+from projects.custom_code import reading
 
 WEATHER = """
 from lfx.custom import Component
@@ -36,6 +37,10 @@ class Weather(Component):
     async def make_report(self) -> Message: ...
     def make_rows(self) -> "list[Data] | None": ...
 """
+
+
+def read_component(code: str) -> ReadComponent:
+    return reading.read(code).component
 
 
 def field(node: dict[str, Any], name: str, *keys: str) -> tuple[Any, ...]:

@@ -55,6 +55,6 @@ def test_links_are_collected_up_to_a_bound() -> None:
 )
 def test_no_page_takes_more_than_its_length(part: str) -> None:
     """Ten times as long may take about ten times as long; a hundred times would be the squares that pages are made for."""
-    started = time.perf_counter()
+    started = time.process_time()
     html_pages.read(part * (500_000 // len(part)))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

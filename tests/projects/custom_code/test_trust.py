@@ -100,7 +100,7 @@ async def test_the_command_lists_shows_trusts_and_revokes(tmp_path: Path) -> Non
     assert f"{hash}  trusted by" in headwater("code", "list", *at).stdout
     assert headwater("code", "revoke", hash, *at).stdout == f"Revoked {hash}.\n"
     unknown = headwater("code", "trust", "0" * 64, *at)
-    assert (unknown.returncode, unknown.stderr) == (1, f"headwater: Code not found: {'0' * 64}\n")
+    assert unknown.returncode == 1 and unknown.stderr.startswith(f"headwater: Code not found: {'0' * 64}")
 
 
 async def test_what_was_read_before_a_revocation_never_outlives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

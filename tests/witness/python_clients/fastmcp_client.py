@@ -19,7 +19,7 @@ async def main(address: str, key: str, transport: str, mode: str) -> None:
         tools = [tool.name for tool in await client.list_tools()]
         text = (await client.call_tool(QUICK)).content[0].text
         await client.call_tool(STEPS, progress_handler=progress)
-        await cancel_after_start(client.call_tool(SLOW))
+        await cancel_after_start(client.call_tool(SLOW), address, key)
         report(tools, text, seen)
 
 

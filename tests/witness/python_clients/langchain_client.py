@@ -25,7 +25,7 @@ async def main(address: str, key: str, transport: str) -> None:
         seen.clear()  # it follows every call
         await tools[STEPS].ainvoke({})
         steps = list(seen)
-        await cancel_after_start(tools[SLOW].ainvoke({}))
+        await cancel_after_start(tools[SLOW].ainvoke({}), address, key)
         report(list(tools), answer[0]["text"] if isinstance(answer, list) else answer, steps)
 
 

@@ -16,7 +16,7 @@ from mcp.types import (
     ClientNotification,
     ClientRequest,
 )
-from steps import QUICK, SECONDS_UNTIL_STARTED, SLOW, STEPS, report
+from steps import QUICK, SLOW, STEPS, newest_run, report, until_another_runs
 
 
 async def main(address: str, key: str, transport: str) -> None:
@@ -36,8 +36,9 @@ async def main(address: str, key: str, transport: str) -> None:
         await session.call_tool(STEPS, progress_callback=progress)
         request = ClientRequest(CallToolRequest(params=CallToolRequestParams(name=SLOW, arguments={})))
         number = session._request_id
+        before = await newest_run(address, key)
         call = asyncio.ensure_future(session.send_request(request, CallToolResult))
-        await asyncio.wait([call], timeout=SECONDS_UNTIL_STARTED)
+        await until_another_runs(before, address, key)
         cancelled = CancelledNotification(params=CancelledNotificationParams(requestId=number))
         await session.send_notification(ClientNotification(cancelled))
         await asyncio.wait([call], timeout=2)

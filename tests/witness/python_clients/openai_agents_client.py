@@ -16,7 +16,7 @@ async def main(address: str, key: str, transport: str) -> None:
         text = (await server.call_tool(QUICK, {})).content[0].text
         # It has no way to be told of progress.
         await server.call_tool(STEPS, {})
-        await cancel_after_start(server.call_tool(SLOW, {}))
+        await cancel_after_start(server.call_tool(SLOW, {}), address, key)
         report(tools, text, [])
 
 

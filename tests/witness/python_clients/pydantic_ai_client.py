@@ -19,7 +19,7 @@ async def main(address: str, key: str) -> None:
         seen.clear()  # it follows every call
         await toolset.direct_call_tool(STEPS, {})
         steps = list(seen)
-        await cancel_after_start(toolset.direct_call_tool(SLOW, {}))
+        await cancel_after_start(toolset.direct_call_tool(SLOW, {}), address, key)
         report(tools, text, steps)
 
 

@@ -7,7 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
+from projects.engine.component import ComponentError
+
 KeepSeparator = Literal["none", "start", "end"]
+
+MAX_CHARACTERS = 50_000_000  # of all chunks: with an overlap as large as they are, each character would stand in thousands of them
 
 
 def split(text: str, *, separator: str, chunk_size: int, overlap: int, keep: KeepSeparator = "none") -> list[str]:
@@ -34,6 +38,7 @@ def _merge(pieces: Sequence[str], *, glue: str, chunk_size: int, overlap: int) -
     chunks: list[str] = []
     window: deque[str] = deque()
     length = 0  # of the window's pieces with glue between them
+    total = 0
 
     def with_next(piece: str) -> int:
         return length + len(piece) + (len(glue) if window else 0)
@@ -41,6 +46,9 @@ def _merge(pieces: Sequence[str], *, glue: str, chunk_size: int, overlap: int) -
     for piece in pieces:
         if window and with_next(piece) > chunk_size:
             chunks.append(glue.join(window))
+            total += len(chunks[-1])
+            if total > MAX_CHARACTERS:
+                raise ComponentError(f"The chunks would hold more than {MAX_CHARACTERS:,} characters. Make them overlap less.")
             while window and (length > overlap or with_next(piece) > chunk_size):
                 length -= len(window.popleft()) + (len(glue) if window else 0)
         length = with_next(piece)

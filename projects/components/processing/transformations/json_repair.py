@@ -7,7 +7,7 @@ from typing import Any
 
 DEPTH_LIMIT = 100
 
-_SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_SPACE = re.compile(r"(?:\s|//[^\n]*|/\*(?:.*?\*/|.*))*", re.DOTALL)  # a comment that never ends is the rest
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?(?=[\s,\]}:]|$)")
 _WORD = re.compile(r"[^\s,:\[\]{}\"']+")
 _WORDS = {"true": True, "false": False, "null": None, "none": None, "nan": None, "undefined": None}

@@ -1,7 +1,7 @@
 """Calculator, Current Date, ID Generator and Mock Data."""
 
 import re
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -61,11 +61,11 @@ async def test_arithmetic_is_calculated(expression: str, result: str) -> None:
     ],
 )
 async def test_what_is_no_arithmetic_or_too_much_is_answered_with_an_error(expression: str) -> None:
-    began = perf_counter()
+    began = process_time()
     data = (await output_of(build(Calculator, expression=expression))).data
     assert set(data) == {"error", "input"}
     assert data["input"] == expression
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 async def test_the_current_date_names_its_zone() -> None:

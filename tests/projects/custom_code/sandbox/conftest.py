@@ -59,8 +59,8 @@ class Sandboxes:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sandboxes() -> AsyncIterator[Sandboxes]:
-    """With a second for each component."""
-    async with SandboxPool(Bounds(seconds=1.0, memory_bytes=512 * 1024 * 1024, folder_bytes=8 * 1024 * 1024)) as pool:
+    """With more time for each component than a busy machine takes for any of them."""
+    async with SandboxPool(Bounds(seconds=60, memory_bytes=512 * 1024 * 1024, folder_bytes=8 * 1024 * 1024)) as pool:
         if pool.unavailable:
             pytest.skip(f"no sandbox here: {pool.unavailable}")
         yield Sandboxes(pool)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from projects.custom_code.host import CodeFailed
 from projects.custom_code.sandbox import protocol
+from projects.custom_code.sandbox.command import Bounds
+from projects.custom_code.sandbox.pool import SandboxPool
 from tests.projects.custom_code.sandbox.conftest import Sandboxes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,6 +113,13 @@ def eval_names(shown: str) -> list[str]:
     return [name.strip(" '") for name in shown.strip("[]").split(",")]
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def hasty(sandboxes: Sandboxes) -> AsyncIterator[Sandboxes]:
+    """With a second for each component."""
+    async with SandboxPool(Bounds(seconds=1)) as pool:
+        yield Sandboxes(pool)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -117,8 +128,8 @@ def eval_names(shown: str) -> list[str]:
         "re.match('(a+)+$', 'a' * 60 + 'b')",  # holds the interpreter: nothing else of the worker goes on
     ],
 )
-async def test_what_never_ends_is_stopped(sandboxes: Sandboxes, body: str) -> None:
-    failed = await refused(sandboxes, body)
+async def test_what_never_ends_is_stopped(hasty: Sandboxes, body: str) -> None:
+    failed = await refused(hasty, body)
     assert failed.reason == "The component took longer than 1 s, which HEADWATER_CUSTOM_CODE_SECONDS allows, and was stopped."
 
 
@@ -240,9 +251,9 @@ async def said_by_hand(sandboxes: Sandboxes, body: str, host: object = None) -> 
     return failed.value.reason
 
 
-async def test_answers_that_nobody_reads_do_not_pile_up_in_the_server(sandboxes: Sandboxes) -> None:
+async def test_answers_that_nobody_reads_do_not_pile_up_in_the_server(hasty: Sandboxes) -> None:
     host = CountingHost()
-    reason = await said_by_hand(sandboxes, "say(call('read_file', 'a'), 30)\nre.match('(a+)+$', 'a' * 60 + 'b')", host)
+    reason = await said_by_hand(hasty, "say(call('read_file', 'a'), 30)\nre.match('(a+)+$', 'a' * 60 + 'b')", host)
     assert "took longer" in reason
     assert host.calls <= 6  # of the 30 that were asked for
 

@@ -46,7 +46,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def application(data_dir: Path) -> AsyncIterator[Application]:
-    async with open_with_code(data_dir, "sandboxed", custom_code_seconds=1) as opened:
+    async with open_with_code(data_dir, "sandboxed", custom_code_seconds=5) as opened:
         yield opened
 
 
