@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.authority import Authority, parse_authority
 from mcp_server.refusals import http_response
 from mcp_server.request_identity import REQUEST_ID_KEY, TRACE_PARENT_KEY, request_id, trace_parent
-from projects.errors import TooLarge
+from projects.errors import TooLarge, Unavailable
 
 MEBIBYTE = 1024 * 1024
 
@@ -53,13 +54,24 @@ class RequestIdentity:
         request_id.set(id.decode())
         scope[REQUEST_ID_KEY] = id.decode()
 
+        is_answered = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] in _FIRST_ANSWERS:
+                is_answered = True
                 message.setdefault("headers", [])
                 message["headers"] = [*message["headers"], (b"x-request-id", id), (b"x-content-type-options", b"nosniff")]
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # A request is cancelled from outside only where the server stops and has waited long enough.
+            if scope["type"] == "http" and not is_answered:
+                stopping = Unavailable("The server is stopping and cut this request off: send it again.", retry_after_seconds=1)
+                await http_response(stopping)(scope, receive, send_with_headers)
+            raise
 
 
 class HostCheck:
@@ -179,19 +191,21 @@ class _BoundedExchange:
         self._size = 0
         self._is_complete = False
         self._is_answered = False
-        self._refusal: TooLarge | TimeoutError | None = None
+        self._is_stalled = False
+        self._refusal: TooLarge | None = None
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         try:
             await app(scope, self.receive, self.send)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered, but where it is only the body that stopped
         except Exception:
             # Whatever the layers inside made of our refusal, it is ours to answer; any other error is theirs.
             if self._refusal is None or self._is_answered:
                 raise
-            if isinstance(self._refusal, TooLarge):
-                response = http_response(self._refusal)
-            else:
-                response = JSONResponse({"detail": "The body stopped arriving."}, status_code=408, headers={"Connection": "close"})
+            await http_response(self._refusal)(scope, self._receive, self._send)
+        if self._is_stalled and not self._is_answered:
+            response = JSONResponse({"detail": "The body stopped arriving."}, status_code=408, headers={"Connection": "close"})
             await response(scope, self._receive, self._send)
 
     async def receive(self) -> Message:
@@ -200,9 +214,9 @@ class _BoundedExchange:
         try:
             async with asyncio.timeout(self._idle_seconds):
                 message = await self._receive()
-        except TimeoutError as error:
-            self._refusal = error
-            raise
+        except TimeoutError:
+            self._is_stalled = not self._is_answered
+            message = {"type": "http.disconnect"}
         if message["type"] == "http.request":
             self._size += len(message.get("body", b""))
             if self._size > self._limit:
@@ -211,9 +225,14 @@ class _BoundedExchange:
             self._is_complete = not message.get("more_body", False)
         else:
             self._is_complete = True
+            if not self._is_answered:
+                # What Starlette makes of it too. Raised here, before a layer takes it for a mistake of its own and logs that.
+                raise ClientDisconnect
         return message
 
     async def send(self, message: Message) -> None:
+        if self._is_stalled:
+            return  # what is said to one who left; the answer is ours
         self._is_answered = True
         await self._send(message)
 

@@ -52,7 +52,7 @@ def _is_tool_call(scope: Scope) -> bool:
     return (
         headers.get(b"mcp-method") == b"tools/call"
         and headers.get(b"mcp-protocol-version") in _VERSIONS
-        and b"text/event-stream" in headers.get(b"accept", b"")
+        and any(kind.partition(b";")[0].strip() == b"text/event-stream" for kind in headers.get(b"accept", b"").split(b","))
         and scope["method"] == "POST"
     )
 

@@ -44,6 +44,7 @@ ASK_PEER_SECONDS = 2.0
 KNOWN_PLACES = 10_000
 UNKNOWN_SECONDS = 1.0  # for which a peer is not asked again about what no peer had
 MAX_BODY_BYTES = 16 * 1024 * 1024
+BODY_SECONDS = 30.0  # as for the bodies that are read here
 _HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"proxy-connection"))
 _PLACE_KEY = "headwater.relay_place"
 
@@ -267,7 +268,11 @@ class Relay:
 
     async def _pass_on(self, place: Worker | Peer, scope: Scope, receive: Receive, send: Send) -> None:
         """The request as it came and the answer as it goes, for as long as the client stays."""
-        body = await _whole_body(receive)
+        try:
+            body = await _whole_body(receive)
+        except TimeoutError:
+            await JSONResponse({"detail": "The body stopped arriving."}, 408, {"Connection": "close"})(scope, receive, send)
+            return
         if body is None:
             await JSONResponse({"detail": "The body is too large."}, 413)(scope, receive, send)
             return
@@ -329,11 +334,12 @@ async def _unavailable(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _whole_body(receive: Receive) -> bytes | None:
-    """None for one over the bound."""
+    """None for one over the bound. Raises TimeoutError for one that stops arriving."""
     pieces: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
+        async with asyncio.timeout(BODY_SECONDS):
+            message = await receive()
         if message["type"] == "http.disconnect":
             return b"".join(pieces)
         pieces.append(message.get("body", b""))

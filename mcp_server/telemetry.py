@@ -18,6 +18,8 @@ _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
 # These say at `info` what every request does, or at `debug` what stands in it.
 CHATTY = ("httpx", "httpx2", "httpcore", "mcp", "alembic", "sse_starlette", "uvicorn.error", "websockets")
+# This one says as a mistake of ours, with a stack trace and a part of the message, what its clients send wrong. They are told by a 4xx.
+BLAMING = "mcp.server.sse"
 LINE_LIMIT = 20_000  # characters of one entry; a stack trace fits, a hostile flow name does not fill the disk
 
 
@@ -88,4 +90,5 @@ def configure_logging(level: str, style: Literal["text", "json"], *, access_log:
     root.setLevel(level.upper())
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger(BLAMING).setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)

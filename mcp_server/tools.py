@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 EXCLUDED_FLOWS_KEY = "langflow.org/excluded-flows"
 
 PAGE_SIZE = 200
+MAX_ARGUMENTS = 10_000  # each one that is unknown costs a report of its own, and a message has room for hundreds of thousands
 
 _VARIABLE_HEADER = b"x-langflow-global-var-"
 
@@ -196,7 +197,10 @@ def _depth(request: Request | None) -> int:
 
 
 def _unsendable_argument(arguments: Mapping[str, Any]) -> str:
-    """Why these arguments are no text that can be kept: JSON escapes allow NUL and half of a surrogate pair, UTF-8 and databases do not."""
+    """Why these arguments are too many, or no text that can be kept: JSON escapes allow NUL and half of a surrogate pair, UTF-8 and
+    databases do not."""
+    if len(arguments) > MAX_ARGUMENTS:
+        return f"it was given {len(arguments):,} arguments, and at most {MAX_ARGUMENTS:,} are read."
     for name, value in arguments.items():
         if isinstance(value, str) and name.isascii() and value.isascii() and "\x00" not in value:
             continue

@@ -75,6 +75,9 @@ class McpTransports:
 
     async def serve_streamable(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["user"] = _owner_of(scope)
+        if scope["method"] == "GET":
+            # Events have no ids here, so that no stream can go on after one; asked for it, the SDK would answer nothing at all.
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"last-event-id"]
         await self._streamable(scope, receive, send)
 
     async def serve_message(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -328,7 +328,7 @@ class InvocationService:
                     raise Conflict(f"The flow was changed after the run {row.id} began. {START_ANEW}")
                 run = await self._prepare(row.owner_id, row.principal, prepared, taken.invocation, going_on=taken)
             except Unavailable:
-                raise  # the database is away; the lease runs out and somebody takes the run again
+                raise  # the database is away; the queue lets the run go, and somebody takes it again
             except HeadwaterError as error:
                 await self._waiting.fail_taken(row, code=error.code, message=error.message)
                 release()

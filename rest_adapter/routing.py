@@ -218,7 +218,8 @@ class _SlashApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         url = URL(scope=scope)
-        await RedirectResponse(url.replace(path=f"{url.path}/"), 307)(scope, receive, send)
+        # Without scheme and host: those that are seen here may not be the ones that the client knows.
+        await RedirectResponse(f"{url.path}/?{url.query}".removesuffix("?"), 307)(scope, receive, send)
 
 
 class _PathApp:

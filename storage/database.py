@@ -57,7 +57,7 @@ class DatabaseSettings(BaseModel):
     url: str = Field(repr=False, description="sqlite:///path or postgresql://user:password@host/name")
     pool_size: int = Field(default=5, ge=1, description="Connections kept open")
     busy_timeout_seconds: float = Field(default=10.0, gt=0, description="How long to wait for another writer or a free connection")
-    answer_seconds: float = Field(default=30.0, gt=0, description="How long PostgreSQL may take for one answer before it counts as gone")
+    answer_seconds: float = Field(default=30.0, gt=0, description="How long PostgreSQL may be silent before it counts as gone")
     version_memory_seconds: float = Field(
         default=0.0, ge=0, description="For how long a change of the catalogue by another process may go unseen"
     )
@@ -98,6 +98,9 @@ class DatabaseSettings(BaseModel):
 
 def connect_sqlite(settings: DatabaseSettings) -> sqlite3.Connection:
     """A plain connection, prepared like every other one; the caller begins and ends its transactions."""
+    # Without these the driver raises and catches an exception for each None, True and False of each row, to find that it has no adapter.
+    sqlite3.register_adapter(type(None), lambda nothing: nothing)
+    sqlite3.register_adapter(bool, int)
     connection = sqlite3.connect(
         settings.sqlite_path, timeout=settings.busy_timeout_seconds, isolation_level=None, check_same_thread=False, cached_statements=256
     )
@@ -193,27 +196,21 @@ class Database:
         now = time.monotonic()
         if now < self._version_good_until:
             return self._version
+        assert self._version_reader is not None, "the database is not open"
         changes = self._changes
-        version = await self._read_version()
+        version = await self._version_reader.read()
         if changes == self._changes:
             self._version, self._version_good_until = version, now + self.settings.version_memory_seconds
         return version
 
     async def is_reachable(self) -> bool:
         """Whether a query is answered now (health checks)."""
+        assert self._version_reader is not None, "the database is not open"
         try:
-            await self._read_version()
+            await self._version_reader.read()
         except DatabaseUnavailable:
             return False
         return True
-
-    async def _read_version(self) -> int:
-        assert self._version_reader is not None, "the database is not open"
-        try:
-            async with asyncio.timeout(self.settings.busy_timeout_seconds):
-                return await self._version_reader.read()
-        except TimeoutError as error:
-            raise DatabaseUnavailable("The database server does not answer") from error
 
 
 @contextmanager
@@ -260,7 +257,12 @@ class _PostgresqlVersion:
         # An answer is good only if its SELECT started after the question: the caller may have just committed.
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(self._ask(self._asking), name="catalogue version")
-        return await asyncio.shield(self._next)
+            self._next.add_done_callback(_take_note)
+        asked = self._next
+        await asyncio.wait({asked}, timeout=self._settings.busy_timeout_seconds)
+        if not asked.done():
+            raise DatabaseUnavailable("The database server does not answer")
+        return asked.result()
 
     async def _ask(self, before: "asyncio.Task[int] | None") -> int:
         if before is not None:
@@ -301,6 +303,12 @@ class _PostgresqlVersion:
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+
+
+def _take_note(task: "asyncio.Task[int]") -> None:
+    """Whoever asked may have left before it failed, and asyncio complains of what nobody looked at."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _pragmas() -> tuple[str, ...]:
@@ -386,7 +394,8 @@ def _explain_postgresql(error: Any) -> Exception | None:
         return Conflict(error.diag.constraint_name or "unique")
     if state == "23503":
         return MissingReference(error.diag.constraint_name or "foreign key")
-    # Connection lost has no state; 08 connection, 53 resources, 57 operator, 40 rolled back for concurrency, 55P03 lock not available.
-    if state is None or state[:2] in ("08", "53", "57", "40", "55"):
+    # Connection lost has no state; 08 connection, 53 resources, 57 operator, 40 rolled back for concurrency, 55P03 lock not available,
+    # 25P03 a transaction that was left alone for too long, as by a process that was frozen.
+    if state is None or state[:2] in ("08", "53", "57", "40", "55") or state == "25P03":
         return DatabaseUnavailable(str(error))
     return None

@@ -172,8 +172,6 @@ CREATE INDEX ix_runs_flow_id ON runs (flow_id);
 
 CREATE INDEX ix_runs_owner_id_created_at ON runs (owner_id, created_at);
 
-CREATE INDEX ix_runs_state_lease_expires_at ON runs (state, lease_expires_at);
-
 CREATE TABLE messages (
     id VARCHAR(36) NOT NULL,
     owner_id VARCHAR(36) NOT NULL,
@@ -237,17 +235,7 @@ CREATE TABLE transactions (
     CONSTRAINT fk_transactions_flow_id_flows FOREIGN KEY(flow_id) REFERENCES flows (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_vertex_builds_flow_id ON vertex_builds (flow_id);
-
 CREATE INDEX ix_vertex_builds_run_id ON vertex_builds (run_id);
-
-CREATE INDEX ix_vertex_builds_owner_id_flow_id_created_at ON vertex_builds (owner_id, flow_id, created_at);
-
-CREATE INDEX ix_transactions_flow_id ON transactions (flow_id);
-
-CREATE INDEX ix_transactions_run_id ON transactions (run_id);
-
-CREATE INDEX ix_transactions_owner_id_flow_id_created_at ON transactions (owner_id, flow_id, created_at);
 
 CREATE TABLE knowledge_bases (
     id VARCHAR(36) NOT NULL,
@@ -349,6 +337,12 @@ CREATE TABLE trusted_code (
     CONSTRAINT pk_trusted_code PRIMARY KEY (hash)
 );
 
+CREATE INDEX ix_vertex_builds_flow_id_owner_id_created_at ON vertex_builds (flow_id, owner_id, created_at);
+
+CREATE INDEX ix_transactions_flow_id_owner_id_created_at ON transactions (flow_id, owner_id, created_at);
+
+CREATE INDEX ix_runs_state_created_at ON runs (state, created_at) WHERE finished_at IS NULL;
+
 INSERT INTO catalogue (id, version) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('2026_11_22_1600');
+INSERT INTO alembic_version (version_num) VALUES ('2026_11_22_1700');

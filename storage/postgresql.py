@@ -51,7 +51,7 @@ class PostgresqlThreadConnection(psycopg.Connection[Any]):
 
 
 def _in_time(gen: Generator[Any, Any, T], pgconn: PGconn, seconds: float, options: dict[str, Any]) -> Generator[Any, Any, T]:
-    """What psycopg drives to wait for one answer: the connection is ended when that takes too long."""
+    """What psycopg drives to wait for one answer: the connection is ended when nothing of it comes for too long."""
     if options.get("timeout") is not None:
         return (yield from gen)
     deadline = monotonic() + seconds
@@ -59,7 +59,9 @@ def _in_time(gen: Generator[Any, Any, T], pgconn: PGconn, seconds: float, option
         wanted = next(gen)
         while True:
             ready = yield wanted
-            if not ready and monotonic() >= deadline:
+            if ready:  # a long answer that keeps coming is no silence
+                deadline = monotonic() + seconds
+            elif monotonic() >= deadline:
                 pgconn.finish()
                 raise psycopg.OperationalError(f"the database server has not answered for {seconds:g} s")
             wanted = gen.send(ready)

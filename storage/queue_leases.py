@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import DatabaseSettings, connect_sqlite, explain
-from storage.tables import Moment, RunRow, to_microseconds
+from storage.tables import HAS_NOT_ENDED, Moment, RunRow, to_microseconds
 
 
 class QueueLeases:
@@ -26,7 +26,7 @@ class QueueLeases:
         """At most so many queued runs whose time has come, the oldest first; they are `running` and this process's from now on."""
         chosen = (
             select(RunRow.id)
-            .where(RunRow.state == "queued", or_(RunRow.available_at.is_(None), RunRow.available_at <= now))
+            .where(HAS_NOT_ENDED, RunRow.state == "queued", or_(RunRow.available_at.is_(None), RunRow.available_at <= now))
             .order_by(RunRow.created_at, RunRow.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -43,12 +43,12 @@ class QueueLeases:
         return (await self._session.execute(query.execution_options(synchronize_session=False))).scalar_one_or_none()
 
     async def count_queued(self) -> int:
-        query = select(func.count()).select_from(RunRow).where(RunRow.state == "queued")
+        query = select(func.count()).select_from(RunRow).where(HAS_NOT_ENDED, RunRow.state == "queued")
         return (await self._session.execute(query)).scalar_one()
 
     async def list_lease_owners(self) -> Sequence[str]:
         """The processes that running runs belong to."""
-        query = select(RunRow.lease_owner).where(RunRow.state == "running", RunRow.lease_owner.is_not(None)).distinct()
+        query = select(RunRow.lease_owner).where(HAS_NOT_ENDED, RunRow.state == "running", RunRow.lease_owner.is_not(None)).distinct()
         return [owner for owner in (await self._session.execute(query)).scalars() if owner is not None]
 
     async def list_left_behind(
@@ -60,7 +60,7 @@ class QueueLeases:
             is_left.append(RunRow.lease_owner.in_(dead_lease_owners))
         if let_go:
             is_left.append(and_(RunRow.id.in_(let_go), RunRow.lease_owner == lease_owner))
-        query = select(RunRow).where(RunRow.state == "running", or_(*is_left)).order_by(RunRow.created_at).limit(limit)
+        query = select(RunRow).where(HAS_NOT_ENDED, RunRow.state == "running", or_(*is_left)).order_by(RunRow.created_at).limit(limit)
         return (await self._session.execute(query)).scalars().all()
 
     async def put_back(self, row: RunRow, *, checkpoint: str, available_at: datetime | None) -> bool:
@@ -127,10 +127,12 @@ class Glance:
 class QueueGlances:
     """Looks at a SQLite database in the event loop: microseconds, where a session in its thread takes milliseconds. Leave it to close."""
 
-    _QUERY = """
-        SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND (available_at IS NULL OR available_at <= :now)),
-               EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND lease_owner = :me AND is_cancel_requested),
-               EXISTS (SELECT 1 FROM runs WHERE state = 'running'
+    QUERY = """
+        SELECT EXISTS (SELECT 1 FROM runs WHERE finished_at IS NULL AND state = 'queued'
+                       AND (available_at IS NULL OR available_at <= :now)),
+               EXISTS (SELECT 1 FROM runs WHERE finished_at IS NULL AND state = 'running'
+                       AND lease_owner = :me AND is_cancel_requested),
+               EXISTS (SELECT 1 FROM runs WHERE finished_at IS NULL AND state = 'running'
                        AND (lease_owner IS NOT :me OR lease_expires_at IS NULL OR lease_expires_at <= :now))
     """
 
@@ -145,7 +147,7 @@ class QueueGlances:
         """Raises DatabaseUnavailable."""
         try:
             # fetchall: a statement left open would hold its snapshot, and then nothing new is ever seen.
-            rows = self._connection.execute(self._QUERY, {"me": lease_owner, "now": to_microseconds(now)}).fetchall()
+            rows = self._connection.execute(self.QUERY, {"me": lease_owner, "now": to_microseconds(now)}).fetchall()
         except sqlite3.Error as error:
             raise explain(error) or error from error
         return Glance(*map(bool, rows[0]))

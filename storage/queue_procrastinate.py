@@ -49,7 +49,7 @@ WHERE job.status = 'doing' AND job.queue_name = %(queue)s AND (
 _DEFER_LOST = """
 WITH lost AS (
     SELECT id, available_at FROM runs
-    WHERE state = 'queued' AND NOT EXISTS (
+    WHERE finished_at IS NULL AND state = 'queued' AND NOT EXISTS (
         SELECT FROM procrastinate_jobs WHERE queueing_lock = runs.id AND status IN ('todo', 'doing')
     )
     ORDER BY created_at, id LIMIT 1000 FOR UPDATE SKIP LOCKED

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.tables import FlowRow, RunRow
+from storage.tables import HAS_NOT_ENDED, FlowRow, RunRow
 
 FINAL_STATES = frozenset({"completed", "failed", "cancelled", "interrupted"})
 OPEN_STATES = frozenset({"queued", "running", "waiting"})
@@ -113,12 +113,19 @@ class RunRepository:
 
     async def list_to_cancel(self, *, lease_owner: str) -> Sequence[str]:
         """Ids of runs of this process that somebody asked to stop by way of another one. Housekeeping over all owners."""
-        query = select(RunRow.id).where(RunRow.state == "running", RunRow.lease_owner == lease_owner, RunRow.is_cancel_requested.is_(True))
+        query = select(RunRow.id).where(
+            HAS_NOT_ENDED, RunRow.state == "running", RunRow.lease_owner == lease_owner, RunRow.is_cancel_requested.is_(True)
+        )
         return (await self._session.execute(query)).scalars().all()
 
     async def list_expired(self, *, now: datetime, limit: int) -> Sequence[RunRow]:
         """Waiting runs with a question whose time is over. Housekeeping over all owners."""
-        query = select(RunRow).where(RunRow.state == "waiting", RunRow.available_at <= now).order_by(RunRow.available_at).limit(limit)
+        query = (
+            select(RunRow)
+            .where(HAS_NOT_ENDED, RunRow.state == "waiting", RunRow.available_at <= now)
+            .order_by(RunRow.available_at)
+            .limit(limit)
+        )
         return (await self._session.execute(query)).scalars().all()
 
     async def find_by_idempotency_key(self, idempotency_key: str, *, owner_id: str, principal: str) -> RunRow | None:

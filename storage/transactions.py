@@ -22,10 +22,10 @@ class TransactionRepository:
     async def trim(self, *, per_flow: int, limit: int) -> int:
         """Delete at most `limit` of the oldest transactions beyond this number; how many. Housekeeping over all owners."""
         deleted = 0
-        # By owner and flow, as the index has it: nothing is sorted, however many rows there are.
-        owned = (TransactionRow.owner_id, TransactionRow.flow_id)
+        # By flow and owner, as the index has it: nothing is sorted, however many rows there are.
+        owned = (TransactionRow.flow_id, TransactionRow.owner_id)
         crowded = select(*owned).group_by(*owned).having(func.count() > per_flow)
-        for owner_id, flow_id in (await self._session.execute(crowded)).all():
+        for flow_id, owner_id in (await self._session.execute(crowded)).all():
             old = (
                 select(TransactionRow.id)
                 .where(TransactionRow.owner_id == owner_id, TransactionRow.flow_id == flow_id)

@@ -41,17 +41,17 @@ class VertexBuildRepository:
     async def trim(self, *, per_flow: int, per_vertex: int, limit: int) -> int:
         """Delete at most `limit` of the oldest builds beyond these numbers; how many. Housekeeping over all owners."""
         deleted = 0
-        # By owner and flow, as the index has it: nothing is sorted, however many rows there are. What is left of a flow is little enough.
-        owned = (VertexBuildRow.owner_id, VertexBuildRow.flow_id)
+        # By flow and owner, as the index has it: nothing is sorted, however many rows there are. What is left of a flow is little enough.
+        owned = (VertexBuildRow.flow_id, VertexBuildRow.owner_id)
         newest_first = (VertexBuildRow.created_at.desc(), VertexBuildRow.id.desc())
         crowded = select(*owned).group_by(*owned).having(func.count() > per_flow)
-        for owner_id, flow_id in (await self._session.execute(crowded)).all():
+        for flow_id, owner_id in (await self._session.execute(crowded)).all():
             mine = select(VertexBuildRow.id).where(VertexBuildRow.owner_id == owner_id, VertexBuildRow.flow_id == flow_id)
             deleted += await self._delete(mine.order_by(*newest_first).offset(per_flow).limit(limit - deleted))
             if deleted >= limit:
                 return deleted
         crowded = select(*owned).group_by(*owned, VertexBuildRow.vertex_id).having(func.count() > per_vertex).distinct()
-        for owner_id, flow_id in (await self._session.execute(crowded)).all():
+        for flow_id, owner_id in (await self._session.execute(crowded)).all():
             place = func.row_number().over(partition_by=VertexBuildRow.vertex_id, order_by=newest_first)
             ranked = (
                 select(VertexBuildRow.id, place.label("place"))

@@ -78,7 +78,8 @@ def test_what_stands_in_a_value_many_times_counts_each_time() -> None:
     inner: Any = {"text": long}
     for _ in range(60):
         inner = {"one": inner, "other": inner}
-    for value in (Message(data=inner), Data(data=inner), Table(rows=[{"text": long}] * 100), [long] * 100, {"all": [[inner]]}):
+    numbers = [[0.5] * 1_000_000] * 60
+    for value in (Message(data=inner), Data(data=inner), Table(rows=[{"text": long}] * 100), [long] * 100, {"all": [[inner]]}, numbers):
         with pytest.raises(LimitReached):
             steps.Steps().count_result(value)
     taken = steps.Steps()
@@ -221,6 +222,7 @@ async def test_no_page_of_another_site_logs_its_visitor_in_as_somebody_else(tmp_
             async with browser(application.app) as visitor:
                 answer = await visitor.post("/api/v1/login", data=sent, headers={"origin": origin})
                 assert (answer.status_code, list(visitor.cookies)) == (403, []), origin
+                assert repr(origin) in answer.json()["detail"] and "HEADWATER_PUBLIC_URL" in answer.json()["detail"]
         for headers in ({}, {"origin": ADDRESS}, {"origin": "https://app.example"}):
             async with browser(application.app) as visitor:
                 answer = await visitor.post("/api/v1/login", data=sent, headers=headers)

@@ -325,14 +325,14 @@ class AccountService:
                 await SessionRepository(session).revoke_all(user_id=user_id, revoked_at=now, but=own)
             row.updated_at = now
             await session.flush()
-            if changes.is_superuser is False:
+            if changes.is_superuser is False or changes.is_active is False:
                 await _require_a_superuser(session)
             return _to_user(row)
 
         return await unit_of_work.change_catalogue(self._database, work)
 
     async def remove_user(self, caller: Caller, user_id: str) -> None:
-        """With everything the user owns; by a superuser, and not the own account."""
+        """With everything the user owns; by a superuser, and not the own account. One active superuser always stays."""
         if user_id == caller.user_id:
             raise InvalidInput("You may not delete your own account.")
         permissions.require_superuser(caller)
@@ -340,6 +340,7 @@ class AccountService:
         async def work(session: AsyncSession) -> None:
             if not await UserRepository(session).delete(user_id):
                 raise NotFound("user", user_id)
+            await _require_a_superuser(session)  # the caller may have been one a moment ago
 
         await unit_of_work.change_catalogue(self._database, work)
         if self._on_removed is not None:

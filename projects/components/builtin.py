@@ -2,6 +2,7 @@
 
 from projects.components.data_source.api_request import APIRequest
 from projects.components.data_source.arxiv import ArXiv
+from projects.components.data_source.duckduckgo import DuckDuckGoSearch
 from projects.components.data_source.load_csv import LoadCSV
 from projects.components.data_source.load_json import LoadJSON
 from projects.components.data_source.mock_data import MockData
@@ -46,6 +47,7 @@ from projects.components.models_and_agents.language_model import LanguageModel
 from projects.components.models_and_agents.mcp_tools import MCPTools
 from projects.components.models_and_agents.mcp_toolset import MCPToolset
 from projects.components.models_and_agents.memory import MessageHistory
+from projects.components.models_and_agents.older_agents import ToolCallingAgent
 from projects.components.models_and_agents.older_models import OLDER_MODELS
 from projects.components.models_and_agents.prompt_template import PromptTemplate
 from projects.components.models_and_agents.store_message import StoreMessage
@@ -97,6 +99,7 @@ BUILTIN: tuple[type[Component], ...] = (
     TextEmbedder,
     EmbeddingSimilarity,
     Agent,
+    ToolCallingAgent,
     MessageHistory,
     StoreMessage,
     MCPTools,
@@ -151,6 +154,7 @@ BUILTIN: tuple[type[Component], ...] = (
     LegacyURL,
     UnifiedWebSearch,
     WebSearchNoAPI,
+    DuckDuckGoSearch,
     NewsSearch,
     RSSReader,
     ArXiv,

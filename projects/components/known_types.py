@@ -39,6 +39,7 @@ _CODE_TYPES = frozenset(
         "PythonREPLComponent",
         "PythonREPLTool",
         "Smart Transform",
+        "SmartFunction",
         "SmartTransform",
         "CodeAgent",
     )
@@ -61,7 +62,7 @@ _KINDS: tuple[_Kind, ...] = (
     _Kind(
         _LANGCHAIN,
         "Use Agent, with the same instructions and the same tools connected to it.",
-        ("MCPAgent", "OpenAIToolsAgent", "RunnableExecutor", "SimpleAgent", "ToolCallingAgent", "VectorStoreRouterAgent", "XMLAgent"),
+        ("MCPAgent", "RunnableExecutor", "SimpleAgent", "VectorStoreRouterAgent", "XMLAgent"),
     ),
     _Kind(_LANGCHAIN, "Use Agent with Read File or Type Convert in front of it, which read CSV and JSON.", ("CSVAgent", "JsonAgent")),
     _Kind(_LANGCHAIN, "Use Agent with API Request as its tool.", ("OpenAPIAgent",)),
@@ -106,7 +107,7 @@ _KINDS: tuple[_Kind, ...] = (
     _Kind(
         "Vendor account needed: it searches with a paid search service, whose component is not included.",
         "Use Web Search, which needs no key, or call the service with API Request.",
-        ("GoogleSearchAPI", "GoogleSerperAPI", "SearchAPI", "SerpAPI"),
+        ("GoogleSearchAPI", "GoogleSearchAPICore", "GoogleSerperAPI", "SearchAPI", "SearchComponent", "SerpAPI"),
     ),
     # --- of Langflow's own library
     _Kind(
@@ -132,7 +133,27 @@ _KINDS: tuple[_Kind, ...] = (
     _Kind(
         "It looks up one service of the web, whose component is not included.",
         "Use API Request with that service's address, or Web Search.",
-        ("SearXNGTool", "WikidataAPI", "YahooFinanceTool", "WebScraper"),
+        ("SearXNGTool", "WikidataAPI", "WebScraper", "YahooFinance", "YahooFinanceTool", "YfinanceComponent"),
+    ),
+    _Kind(
+        "It searches a vector store of LangChain's, which Headwater does not include.",
+        "Use Knowledge, whose search an agent can call as a tool.",
+        ("LocalDB", "RetrieverTool", "VectorStoreRetriever"),
+    ),
+    _Kind(
+        "It orders passages by a model of its own kind, which this version of Headwater does not ask.",
+        "Use the order in which Knowledge finds them, or call the provider's rerank address with API Request.",
+        ("CohereRerank", "NVIDIARerank"),
+    ),
+    _Kind(
+        "It works on documents of Docling, which Headwater does not include.",
+        "Use Read File for the text and Split Text for the chunks.",
+        ("ChunkDoclingDocument", "ExportDoclingDocument"),
+    ),
+    _Kind(
+        "It asks a model by a client of its provider, which Headwater does not include.",
+        "Use Language Model: it reaches the provider where it lists it, or a proxy such as LiteLLM at a base URL.",
+        ("AmazonBedrockConverseModel", "AmazonBedrockModel", "ChatLiteLLMModel", "ChatVertexAI", "IBMwatsonxModel"),
     ),
 )
 

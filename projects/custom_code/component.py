@@ -112,6 +112,7 @@ class CustomCodeComponent(Component):
             session_id=session_id if isinstance(session_id, str) and session_id else context.session_id,
             run_id=context.run_id,
             user_id=context.owner_id,
+            is_inside=context.depth > 1,
             is_followed_live=context.is_followed_live,
             feeds=vertex.feeds,
             fed_by={

@@ -44,6 +44,7 @@ class VertexDescription:
     session_id: str = ""
     run_id: str = ""
     user_id: str = ""
+    is_inside: bool = False  # its run is a step of another one
     is_followed_live: bool = False
     feeds: tuple[str, ...] = ()  # types of the nodes behind it
     fed_by: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)  # input → [{"id", "type", "display_name"}]

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 LONG_TEXT = 20_000  # characters: what is shorter is read while others wait, some milliseconds
 MAX_KEPT_CHARACTERS = 16_000_000  # of what is kept of all texts
-READING_SECONDS = 60.0  # of the other process; all the code that a flow may hold takes a few
+READING_SECONDS = 20.0  # of one process; the longest text takes one or two. A server that stops waits for it
 _OWN_TOOLS = frozenset(("_get_tools", "to_toolkit"))
 
 _Plain = dict[str, Any]
@@ -113,8 +113,8 @@ def _read_apart(unknown: Mapping[str, str]) -> None:
         except OSError as error:
             logger.warning("Long code is read while others wait, because no process can be started for it: %s", error)
             return
-        if len(read) < len(left):  # the parser itself fell over the next one, or did not come to an end
-            logger.warning("The process that read the code with the SHA-256 %s ended, or was ended after its time.", left[len(read)][0])
+        if not read:  # the parser itself fell over the first one, or did not come to an end; a later one has a process of its own next
+            logger.warning("The process that read the code with the SHA-256 %s ended, or was ended after its time.", left[0][0])
             read.append(json.dumps({"problem": [1, "the process that read the code ended, or was ended after its time"]}))
         for (hash, _), found in zip(left, read, strict=False):
             _kept.keep(hash, found)

@@ -132,6 +132,7 @@ class Component:
     stands_for_edited: ClassVar[bool] = False  # documents have this type only as a node with code of its own, which it replaces
     declared_inputs: ClassVar[tuple[Input, ...]] = ()
     declared_outputs: ClassVar[tuple[Output, ...]] = ()
+    documented_methods: ClassVar[Collection[str]] = ()  # methods that documents name for outputs, beside those of the declared ones
     takes_more_fields: ClassVar[bool] = False  # reads fields beyond the declared ones: a prompt's variables, an author's own rows
     is_input: ClassVar[bool] = False
     is_output: ClassVar[bool] = False

@@ -59,6 +59,9 @@ def chosen(tools: Sequence[Tool], vertex: Vertex) -> list[Tool]:
         return list(tools)
     by_name = {_original_name(row): row for row in rows}
     if not any(tool.name in by_name for tool in tools):
+        # Before 1.3 the name of the component stood before the method's: `URL-fetch_content`.
+        by_name = {name.rpartition("-")[2]: row for name, row in by_name.items()}
+    if not any(tool.name in by_name for tool in tools):
         if len(tools) != 1 or len(rows) != 1:
             return list(tools)  # a table for other tools than these, such as those of another release
         by_name = {tools[0].name: rows[0]}

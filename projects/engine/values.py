@@ -105,8 +105,8 @@ def jsonable(value: Any) -> Any:
 
 
 def characters_of(value: Any, most: int) -> int:
-    """How many characters the value holds, as it would be written down: what stands in several places counts in each, and a container
-    some by itself. Counting ends soon after `most`."""
+    """How many characters the value holds, as it would be written down: what stands in several places counts in each, a container some by
+    itself and one for each of its items. Counting ends soon after `most`."""
     if type(value) is Message and not value.data and not value.content_blocks:
         return len(value.text)  # nearly every value is one
     count = 0
@@ -123,17 +123,17 @@ def characters_of(value: Any, most: int) -> int:
                 waiting.append(part.data)
             case Table():
                 waiting.append(part.rows)
-            case Mapping():
-                count += _OF_A_CONTAINER
-                for item in part.values():
+            case list() | tuple() | Mapping():
+                count += _OF_A_CONTAINER + len(part)
+                items = part.values() if isinstance(part, Mapping) else part
+                if count > most or _SMALL.issuperset(map(type, items)):  # vectors are long, and many
+                    continue
+                for item in items:
                     kind = type(item)
                     if kind is str:
                         count += len(item)
                     elif kind not in _SMALL:
                         waiting.append(item)
-            case list() | tuple():
-                count += _OF_A_CONTAINER
-                waiting += part
     return count
 
 

@@ -416,7 +416,7 @@ class _Compiler:
         """The output an edge starts at, under the name the document lists it by. Old edges only know its types, or nothing."""
         listed = source.outputs
         if ends.output is not None:
-            if any(item.name == ends.output for item in listed) or source.component is None:
+            if ends.output == tool_mode.OUTPUT or any(item.name == ends.output for item in listed) or source.component is None:
                 return ends.output
             if any(item.name == ends.output for item in source.component.declared_outputs):
                 return ends.output
@@ -446,7 +446,10 @@ class _Compiler:
                 self._say(ProblemKind.EDGE, message, target)
 
     def _as_tools(self, edges: list[Edge]) -> list[Edge]:
-        """Tool nodes of old releases hand themselves to an agent through an output of their own; today that is a node in tool mode."""
+        """Tool nodes of old releases hand themselves to an agent through an output of their own; today that is a node in tool mode.
+
+        So is a node whose only edges are those of tool mode, whatever else the document says of it.
+        """
         outputs: dict[str, set[str]] = {}
         for edge in edges:
             outputs.setdefault(edge.source, set()).add(edge.output)
@@ -459,8 +462,10 @@ class _Compiler:
 
     @staticmethod
     def _gives_only_itself(vertex: Vertex, connected: set[str]) -> bool:
-        if vertex.component is None or vertex.tool_mode:
+        if vertex.component is None or (vertex.tool_mode and any(item.name == tool_mode.OUTPUT for item in vertex.outputs)):
             return False
+        if connected == {tool_mode.OUTPUT}:
+            return True
         own = {item.name for item in vertex.component.declared_outputs}
         tools = {item.name for item in vertex.outputs if "Tool" in item.types and item.name not in own}
         return connected <= tools
@@ -580,7 +585,9 @@ def _outputs(node: Mapping[str, Any], component: ComponentClass | None) -> tuple
     outputs = []
     for item in found:
         name = item["name"]
-        if name in ours:
+        if _method(item) in component.documented_methods:
+            method = _method(item)
+        elif name in ours:
             method = ours[name].method
         elif (method := component.method_for(name)) or name == "component_as_tool":
             pass

@@ -34,11 +34,10 @@ class LiveRun:
 
     async def end(self) -> None:
         """From here on nobody stops it any more; not even its time is over. Does not return when that had happened before."""
-        self.is_ending = True
-        try:
-            self.scope.reschedule(None)
-        except RuntimeError:
+        if self.is_stopped or self.scope.expired():
             await asyncio.sleep(0)  # where the scope's cancelling arrives
+        self.is_ending = True
+        self.scope.reschedule(None)
 
     def stop(self) -> None:
         if self.is_ending:

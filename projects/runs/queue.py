@@ -202,6 +202,9 @@ class RunQueue:
                 except HeadwaterError as error:
                     logger.warning("Run %s could not begin: %s", row.id, error.message)
                     self.let_go(row.id)
+                except Exception:  # A boundary: one run that cannot begin must not keep those after it from their places.
+                    logger.exception("Run %s could not begin", row.id)
+                    self.let_go(row.id)
             return len(rows)
 
     async def _run_given(self, run_id: str) -> None:

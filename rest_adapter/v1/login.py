@@ -59,7 +59,10 @@ def _refuse_foreign_origin(request: Request, information: ServerInformation) -> 
         return
     own = {request.headers.get("host", ""), URL(information.public_url).netloc}
     if URL(origin).netloc not in own - {""}:
-        raise NotPermitted("This origin may not use the login of this server.")
+        raise NotPermitted(
+            f"Pages of {origin!r} may not use the login of this server. If they are its own, set HEADWATER_PUBLIC_URL to the address that "
+            "browsers know it by; if they are yours, list the origin in HEADWATER_CORS_ORIGINS."
+        )
 
 
 @endpoint(

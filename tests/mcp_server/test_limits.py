@@ -2,11 +2,13 @@
 
 import asyncio
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from headwater_test_components import Wait
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from mcp_server.bounded_http import BoundedHttp
 from projects.errors import TooManyRequests
@@ -133,6 +135,14 @@ async def test_arguments_nested_deeply_or_of_the_wrong_shape_are_told_to_the_mod
         assert len(result["content"][0]["text"]) <= 4_001
 
 
+async def test_arguments_by_the_hundred_thousand_are_refused_without_a_look_at_each(served: Served) -> None:
+    await served.add_tool("echo")
+    result = (await served.post("tools/call", {"name": "echo", "arguments": {str(number): "" for number in range(100_000)}})).json()[
+        "result"
+    ]
+    assert (result["isError"], "100,000 arguments" in result["content"][0]["text"]) == (True, True)
+
+
 class Impatient(BoundedHttp):
     head_seconds = 0.0
 
@@ -165,3 +175,43 @@ async def test_headers_are_bounded_in_number_size_and_time(application: Applicat
         assert (await answer_to(port, twice)).count(b"HTTP/1.1 200") == 2
     async with serving(application.app, lifespan="off", http=Impatient) as port:
         assert (await answer_to(port)).startswith(b"HTTP/1.1 408")
+
+
+class Unread(BoundedHttp):
+    unread_seconds = 0.0
+    is_lost: asyncio.Event
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.is_lost.set()
+
+
+async def test_a_client_that_reads_none_of_its_answers_is_let_go(application: Application) -> None:
+    Unread.is_lost = asyncio.Event()
+    async with serving(application.app, lifespan="off", http=Unread) as port:
+        with socket.socket() as unread:
+            unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            unread.connect(("127.0.0.1", port))
+            # More than the system takes for a client: nobody has to log in for that.
+            unread.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
+            async with asyncio.timeout(60):
+                await Unread.is_lost.wait()
+
+
+async def test_a_client_that_takes_a_little_now_and_then_stays() -> None:
+    left, is_aborted = [900, 600, 300, 300], asyncio.Event()
+
+    class SlowlyRead(asyncio.Transport):
+        def get_write_buffer_size(self) -> int:
+            return left.pop(0)
+
+        def abort(self) -> None:
+            is_aborted.set()
+
+    protocol = object.__new__(Unread)
+    protocol.loop, protocol.transport = asyncio.get_running_loop(), SlowlyRead()
+    protocol.flow = FlowControl(protocol.transport)
+    protocol.pause_writing()
+    async with asyncio.timeout(20):
+        await is_aborted.wait()
+    assert left == []  # only when it took nothing any more

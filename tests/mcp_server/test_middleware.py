@@ -1,8 +1,9 @@
 """Request ids, the Host check, the bound on bodies and the redaction of access logs, over plain ASGI."""
 
+import asyncio
 import logging
 from asyncio import Event
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import httpx2
 import pytest
@@ -16,6 +17,7 @@ from starlette.types import Message
 
 from mcp_server.middleware import BodyBound, BodyLimits, Compression, HostCheck, RequestIdentity, redact_query_key
 from mcp_server.request_identity import request_id
+from tests.loopback import serving
 
 LIMITS = BodyLimits(json_bytes=1_000, mcp_bytes=500, upload_bytes=5_000, idle_seconds=0.05)
 
@@ -52,6 +54,24 @@ async def test_every_answer_carries_a_request_id_and_forbids_guessing_its_type()
     assert answer.headers["x-request-id"] == answer.json()["request_id"]
     assert len(answer.headers["x-request-id"]) == 16
     assert answer.headers["x-content-type-options"] == missing.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_request_that_a_stop_cuts_off_is_told_to_come_again() -> None:
+    is_begun = Event()
+
+    async def wait(request: Request) -> Response:
+        is_begun.set()
+        await Event().wait()
+        raise AssertionError("it waits for ever")
+
+    waiting = Starlette(routes=[Route("/", wait)], middleware=[Middleware(RequestIdentity)])
+    async with httpx2.AsyncClient() as http:
+        async with serving(waiting, lifespan="off", timeout_graceful_shutdown=0) as port:
+            asking = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/"))
+            await is_begun.wait()
+        answer = await asking
+    assert (answer.status_code, answer.headers["retry-after"], "x-request-id" in answer.headers) == (503, "1", True)
+    assert "stopping" in answer.json()["detail"]
 
 
 async def test_a_harmless_request_id_of_the_caller_is_kept_and_any_other_is_replaced() -> None:
@@ -129,22 +149,41 @@ async def test_only_multipart_on_an_upload_address_may_be_larger() -> None:
     assert (upload.status_code, json.status_code, elsewhere.status_code) == (200, 413, 413)
 
 
-async def test_a_body_that_stops_arriving_is_given_up() -> None:
+async def swallow(request: Request) -> Response:
+    """As a route's own boundary does: whatever happens becomes an answer."""
+    try:
+        return Response(await request.body())
+    except Exception:
+        return Response(status_code=500)
+
+
+async def answers_to_half_a_body(handler: Callable[[Request], Awaitable[Response]], *then: Message) -> list[Message]:
     sent: list[Message] = []
-    arriving = [{"type": "http.request", "body": b"x", "more_body": True}]
+    arriving = [{"type": "http.request", "body": b"x", "more_body": True}, *then]
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     async def receive() -> Message:
         if arriving:
-            return arriving.pop()
+            return arriving.pop(0)
         await Event().wait()
         raise AssertionError("never")
 
-    scope = {"type": "http", "method": "POST", "path": "/api/v1/run/x", "query_string": b"", "headers": [(b"host", b"localhost")]}
-    await app()(scope, receive, send)
-    assert sent[0]["status"] == 408
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    routes, layers = [Route("/", handler, methods=["POST"])], [Middleware(BodyBound, limits=LIMITS)]
+    await Starlette(routes=routes, middleware=layers)(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("handler", [count_body, swallow])
+async def test_a_body_that_stops_arriving_is_given_up(handler: Callable[[Request], Awaitable[Response]]) -> None:
+    sent = await answers_to_half_a_body(handler)
+    assert [message["status"] for message in sent if message["type"] == "http.response.start"] == [408]
+
+
+async def test_a_client_that_leaves_before_its_body_is_whole_is_no_error_of_ours() -> None:
+    assert await answers_to_half_a_body(count_body, {"type": "http.disconnect"}) == []
 
 
 @pytest.mark.parametrize(

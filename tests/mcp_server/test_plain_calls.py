@@ -71,6 +71,7 @@ async def test_a_call_that_asks_for_no_progress_goes_the_short_way() -> None:
         {"mcp-protocol-version": "2025-11-25"},
         {"mcp-method": "tools/list"},
         {"accept": "application/json"},
+        {"accept": "application/json, text/event-stream-of-mine"},
     ],
 )
 async def test_what_the_head_says_otherwise_goes_the_usual_way(changed: dict[str, str]) -> None:
@@ -96,6 +97,22 @@ async def test_a_client_that_leaves_ends_its_call_on_either_way(served: Served, 
     async with asyncio.timeout(10):
         await until(lambda: bool(Wait.started[flow.id]))
         posting.cancel()
+        await until(lambda: bool(Wait.ended[flow.id]))
+
+
+async def test_a_client_that_leaves_ends_its_call_though_it_has_sent_its_next_request_already(served: Served) -> None:
+    flow = await served.add_tool("left_alone", waiting(60))
+    params = {"name": "left_alone", "arguments": {"input_value": "x"}, "_meta": META}
+    message = to_json({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    sent = {**HEAD, "mcp-name": "left_alone", "x-api-key": served.application.key, "content-type": "application/json", "host": "127.0.0.1"}
+    sent["content-length"] = str(len(message))
+    path = served.project_address().removeprefix(served.address)
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    _, writer = await asyncio.open_connection("127.0.0.1", int(served.address.rpartition(":")[2]))
+    writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + message + b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+    async with asyncio.timeout(10):
+        await until(lambda: bool(Wait.started[flow.id]))
+        writer.close()
         await until(lambda: bool(Wait.ended[flow.id]))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mcp_server import relay as relay_module
 from mcp_server.relay import Neighbours, Relay
 
 SECRET = "the-workers-secret"
@@ -118,3 +119,27 @@ async def test_a_sibling_that_sends_elsewhere_is_not_followed() -> None:
         finally:
             await relay.close()
     assert answers[0]["status"] == 307  # for the client to decide on
+
+
+async def test_a_body_that_stops_arriving_is_given_up_and_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "BODY_SECONDS", 0.01)
+    answers: list[Any] = []
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    messages = [{"type": "http.request", "body": b'{"begun":', "more_body": True}]
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async with neighbour() as (port, heads):
+        relay = Relay(not_here, Neighbours([port], SECRET), {"session": lambda id: False})
+        path, headers = "/api/v1/mcp/streamable", [(b"mcp-session-id", b"abc")]
+        try:
+            async with asyncio.timeout(20):
+                await relay({"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}, receive, send)
+        finally:
+            await relay.close()
+    assert answers[0]["status"] == 408
+    assert len(heads) == 1  # whether it has the session

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mcp_server.telemetry import CHATTY, configure_logging, redact
+from mcp_server.telemetry import BLAMING, CHATTY, configure_logging, redact
+from tests.mcp_server.conftest import Served
 
 KEY = "sk-" + "a" * 43
 
@@ -14,7 +15,7 @@ KEY = "sk-" + "a" * 43
 @pytest.fixture(autouse=True)
 def the_loggers_as_they_were() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, levels = list(root.handlers), {name: logging.getLogger(name).level for name in ("", *CHATTY, "uvicorn.access")}
+    handlers, levels = list(root.handlers), {name: logging.getLogger(name).level for name in ("", *CHATTY, BLAMING, "uvicorn.access")}
     yield
     root.handlers[:] = handlers
     for name, level in levels.items():
@@ -44,6 +45,20 @@ def test_a_message_with_line_breaks_and_terminal_codes_is_one_harmless_line(caps
     logging.getLogger("flows").warning("Flow %s", "a\nERROR forged \x1b[31m line")
     written = capsys.readouterr().err
     assert written.count("\n") == 1 and "\x1b" not in written
+
+
+async def test_what_a_client_sends_wrong_over_sse_is_told_to_it_and_not_to_the_log(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("info", "text")
+    headers = {"x-api-key": served.application.key, "content-type": "application/json"}
+    async with served.http.stream("GET", served.project_address("sse"), headers=headers) as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data:"):
+                answer = await served.http.post(served.address + line.removeprefix("data:").strip(), content="{no json", headers=headers)
+                break
+    assert answer.status_code == 400
+    assert "no json" not in capsys.readouterr().err
 
 
 def test_json_lines_are_json_each(capsys: pytest.CaptureFixture[str]) -> None:

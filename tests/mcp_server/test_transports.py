@@ -16,7 +16,7 @@ from mcp_server.doors import McpLimits, PatientSend
 from mcp_server.places import Places
 from projects.access.caller import Caller, Credential
 from projects.errors import TooManyRequests, Unavailable
-from tests.application import open_application
+from tests.application import Application, open_application
 from tests.mcp_server.conftest import BOTH_TYPES, META, TLS, Served, serve
 
 MISSING = "0190a1b2-0000-7000-8000-0000000000ff"
@@ -234,6 +234,29 @@ BROKEN = [
 ]
 
 
+@pytest.mark.parametrize("version", [b"2026-07-28", b"2025-06-18"])
+async def test_a_client_that_leaves_in_the_middle_of_its_message_is_no_error_in_the_log(
+    application: Application, caplog: pytest.LogCaptureFixture, version: bytes
+) -> None:
+    arriving = [{"type": "http.request", "body": b'{"jsonrpc":', "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return arriving.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    path = f"/api/v1/mcp/project/{application.project_id}/streamable"
+    headers = {"host": b"127.0.0.1", "x-api-key": application.key.encode(), "mcp-protocol-version": version, "mcp-method": b"tools/call"}
+    headers |= {name: value.encode() for name, value in BOTH_TYPES.items()}
+    raw = [(name.encode(), value) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "root_path": "", "headers": raw}
+    await application.app(scope, receive, send)
+    assert sent == []
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_malformed_messages_are_refused_and_never_a_server_error(served: Served) -> None:
     await served.add_tool("target")
     key = {"x-api-key": served.application.key}
@@ -354,6 +377,12 @@ async def test_what_a_client_says_of_a_proxy_changes_no_address(served: Served) 
         "forwarded": "host=evil.example",
     }
     assert (await first_event(served, f"{path}/sse", **said)).startswith(f"{path}/?session_id=")
+
+
+async def test_a_stream_that_is_to_go_on_after_an_event_begins_anew_for_events_have_no_ids_here(served: Served) -> None:
+    headers = {**await served.open_session(), "last-event-id": "5"}
+    async with served.http.stream("GET", served.project_address(), headers=headers) as stream:
+        assert (stream.status_code, stream.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
 
 
 async def test_a_legacy_stream_is_kept_alive_by_comments(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A server that stops answering and closes nothing: whoever waits for it is told in time, and goes on when it answers again."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from time import monotonic
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from storage import postgresql
-from storage.database import Database, DatabaseSettings, DatabaseUnavailable
+from storage.database import Database, DatabaseSettings, DatabaseUnavailable, explain
 from storage.notifications import Notifications
 from storage.queue_procrastinate import RunJobs
 from storage.run_writer import RunBatch, RunUpdate, RunWriter
@@ -17,7 +18,7 @@ from storage.tables import UserRow
 from tests.chaos.wire import Wire, wire_to
 from tests.storage.rows import a_user
 
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 1.0
 BOUND = 15.0  # far above what is waited for, far below what TCP would take
 
 
@@ -92,6 +93,28 @@ async def test_a_query_that_takes_longer_than_an_answer_may_take_is_ended(databa
             await session.execute(text("SELECT pg_sleep(60)"))
 
 
+async def test_a_long_answer_that_keeps_coming_is_waited_for(database: Database) -> None:
+    slow = text("SELECT pg_sleep(0.5), repeat('x', 100000) FROM generate_series(1, 8)")
+    async with asyncio.timeout(BOUND), database.reading() as session:
+        assert len((await session.execute(slow)).all()) == 8
+
+
+async def test_a_check_that_was_given_up_is_not_complained_of_when_it_fails(
+    wire: Wire, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await database.is_reachable()
+    wire.freeze()
+    assert not await database.is_reachable()
+    checks = {task for task in asyncio.all_tasks() if task.get_name() == "catalogue version"}
+    assert checks
+    async with asyncio.timeout(BOUND):
+        await asyncio.wait(checks)
+    del checks
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not caplog.text
+
+
 async def test_the_writer_of_runs_tells_who_waits_and_writes_again_later(wire: Wire, settings: DatabaseSettings) -> None:
     nothing = RunBatch(updates=[RunUpdate("none", {"state": "completed"})])
     async with RunWriter(settings) as writer:
@@ -148,6 +171,19 @@ async def test_silence_is_no_failure_of_who_listens(settings: DatabaseSettings) 
     await connection.close()
 
 
+async def test_a_transaction_that_the_server_ended_meanwhile_is_one_that_may_be_tried_again(settings: DatabaseSettings) -> None:
+    """As that of a process that was frozen."""
+    connection = await postgresql.connect(settings, autocommit=False)
+    await connection.execute("SET idle_in_transaction_session_timeout = 1")
+    with pytest.raises(psycopg.Error) as ended:
+        async with asyncio.timeout(BOUND):
+            while True:
+                await asyncio.sleep(0.01)
+                await connection.execute("SELECT 1")
+    assert isinstance(explain(ended.value), DatabaseUnavailable)
+    await connection.close()
+
+
 async def test_the_server_ends_transactions_of_processes_that_it_hears_no_more_of(settings: DatabaseSettings) -> None:
     """Whoever is cut off may hold locks: without this for as long as TCP keeps a silent connection, which is hours."""
     connection = await postgresql.connect(settings)
@@ -160,4 +196,3 @@ async def test_the_server_ends_transactions_of_processes_that_it_hears_no_more_o
     assert kept == ["1min"] * 3
     await connection.close()
     in_thread.close()
-    assert isinstance(connection, psycopg.AsyncConnection)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic_core import from_json, to_json
 
-from projects.components.conversion import plain_text
+from projects.components.conversion import plain_text, texts_of
 from projects.components.data_source import curl_command
 from projects.components.web_calls import guarded_call, header_pairs, page_text, with_scheme
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
@@ -19,6 +19,7 @@ from projects.engine.values import Data, Message, Table, jsonable
 if TYPE_CHECKING:
     import httpx
 
+MAX_ADDRESSES = 100  # of an older node, which calls several
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _ALL_METHODS = frozenset((*METHODS, "HEAD", "OPTIONS"))
 _WITHOUT_BODY = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -72,13 +73,29 @@ class APIRequest(Component):
             advanced=True,
             field_type="bool",
         ),
+        # Of exports before 1.5. What they have as curl stands in their other fields too: their editor filled them from it.
+        Input("urls", display_name="URLs", info="Older form of the URL: each is called.", default=[], show=False, is_list=True),
+        Input("curl", display_name="cURL", info="Has no effect; older editors kept it.", show=False),
+        Input("use_curl", InputKind.BOOLEAN, "Use cURL", "Has no effect.", default=False, show=False, field_type="bool"),
     )
     declared_outputs = (Output("data", "make_api_request", ("Data", "JSON"), "API Response"),)
 
-    async def make_api_request(self) -> Data:
+    @classmethod
+    def method_for(cls, output: str) -> str:
+        return "as_dataframe" if output == "dataframe" else ""
+
+    async def make_api_request(self) -> Data | list[Data]:
+        """The answer; several of an older node that names several addresses, in their order."""
+        records = [await self._answer(request) for request in self._requests()]
+        return records[0] if len(records) == 1 else records
+
+    async def as_dataframe(self) -> Table:
+        answers = await self.make_api_request()
+        return Table(rows=[answer.data for answer in (answers if isinstance(answers, list) else [answers])])
+
+    async def _answer(self, request: _Request) -> Data:
         import httpx
 
-        request = self._request()
         timeout = self.inputs.get("timeout") or 30
         source: dict[str, Any] = {"source": request.url}
         if self.inputs.get("include_httpx_metadata"):
@@ -102,12 +119,19 @@ class APIRequest(Component):
                 return Data(data={**source, "status_code": 500, "error": f"The call failed: {error or type(error).__name__}"})
         return Data(data=await self._record(source, response))
 
-    def _request(self) -> _Request:
+    def _requests(self) -> list[_Request]:
         if self.inputs.get("mode") == "cURL":
-            return self._from_curl(plain_text(self.inputs.get("curl_input")))
-        url = plain_text(self.inputs.get("url_input")).strip()
-        if not url:
+            return [self._from_curl(plain_text(self.inputs.get("curl_input")))]
+        addresses = [plain_text(self.inputs.get("url_input")).strip()]
+        if not addresses[0]:
+            addresses = [address for text in texts_of(self.inputs.get("urls")) if (address := text.strip())]
+        if not addresses:
             raise ComponentError("There is no address to call: set the URL.")
+        if len(addresses) > MAX_ADDRESSES:
+            raise ComponentError(f"{len(addresses)} addresses are too many; at most {MAX_ADDRESSES} are called.")
+        return [self._request(address) for address in addresses]
+
+    def _request(self, url: str) -> _Request:
         method = plain_text(self.inputs.get("method") or "GET").upper()
         if method not in _ALL_METHODS:
             raise ComponentError(f"{method!r} is no method to call with; one of {', '.join(METHODS)} is.")

@@ -53,17 +53,18 @@ class NewsEdition:
 
 async def search_web(component: Component, query: str, bounds: Bounds) -> Table:
     """Results with the text of their pages. A page that cannot be read leaves `content` empty and a line in the log."""
-    if not query.strip():
-        raise ComponentError("There is nothing to search for: the query is empty.")
+    _check_query(query)
     async with component.context.http_client(timeout_seconds=bounds.seconds, follow_redirects=True) as client:
-        async with guarded_call(component, "The web search"):
-            response = await client.get(f"{DUCKDUCKGO}?{urlencode({'q': query})}", headers=_HEADERS)
-        refuse_bad_status(response, "The web search")
-        rows = bounds.first(await asyncio.to_thread(_results, page_text(response)[:_PAGE_CHARACTERS]))
-        if not rows and response.status_code != 200:
-            raise ComponentError("The web search asks for a proof of being a person, as it does after many searches. Try again later.")
+        rows = await _found(component, client, query, bounds)
         contents = await asyncio.gather(*(_content(component, client, row["link"], bounds) for row in rows))
     return Table(rows=[{**row, "content": content} for row, content in zip(rows, contents, strict=True)], columns=list(WEB_COLUMNS))
+
+
+async def search_snippets(component: Component, query: str, bounds: Bounds) -> list[Row]:
+    """Title, link and snippet of each result; the pages are not read."""
+    _check_query(query)
+    async with component.context.http_client(timeout_seconds=bounds.seconds, follow_redirects=True) as client:
+        return await _found(component, client, query, bounds)
 
 
 async def search_news(
@@ -126,6 +127,21 @@ def _atom_link(entry: safe_xml.Element) -> str:
     links = list(entry.find_all("link"))
     chosen = next((link for link in links if link.attributes.get("rel", "alternate") == "alternate"), links[0] if links else None)
     return chosen.attributes.get("href", "") if chosen is not None else ""
+
+
+def _check_query(query: str) -> None:
+    if not query.strip():
+        raise ComponentError("There is nothing to search for: the query is empty.")
+
+
+async def _found(component: Component, client: httpx.AsyncClient, query: str, bounds: Bounds) -> list[Row]:
+    async with guarded_call(component, "The web search"):
+        response = await client.get(f"{DUCKDUCKGO}?{urlencode({'q': query})}", headers=_HEADERS)
+    refuse_bad_status(response, "The web search")
+    rows = bounds.first(await asyncio.to_thread(_results, page_text(response)[:_PAGE_CHARACTERS]))
+    if not rows and response.status_code != 200:
+        raise ComponentError("The web search asks for a proof of being a person, as it does after many searches. Try again later.")
+    return rows
 
 
 async def _content(component: Component, client: httpx.AsyncClient, address: str, bounds: Bounds) -> str:

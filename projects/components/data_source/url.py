@@ -81,7 +81,7 @@ class URLComponent(Component):
     _rows: list[Row] | None = None
     _characters = 0
 
-    async def fetch_content(self) -> Table:
+    async def fetch_content(self) -> Table | list[Data]:
         return Table(rows=await self._read(), columns=list(COLUMNS))
 
     async def fetch_content_as_message(self) -> Message:
@@ -206,16 +206,16 @@ class LegacyURL(URLComponent):
     type = "URL"
     legacy = True
     declared_outputs = (
-        Output("data", "fetch_pages", ("Data", "JSON"), "Data"),
+        Output("data", "fetch_content", ("Data", "JSON"), "Data"),
         Output("text", "fetch_content_text", ("Message",), "Message"),
         Output("dataframe", "as_dataframe", ("DataFrame", "Table"), "DataFrame"),
     )
 
-    async def fetch_pages(self) -> list[Data]:
+    async def fetch_content(self) -> list[Data]:
         return [Data(data=dict(row)) for row in await self._read()]
 
     async def fetch_content_text(self) -> Message:
         return await self.fetch_content_as_message()
 
     async def as_dataframe(self) -> Table:
-        return await self.fetch_content()
+        return Table(rows=await self._read(), columns=list(COLUMNS))

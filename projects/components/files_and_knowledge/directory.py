@@ -34,6 +34,7 @@ class Directory(Component):
         Input("recursive", InputKind.BOOLEAN, "Recursive", default=False, advanced=True, field_type="bool"),
         Input("silent_errors", InputKind.BOOLEAN, "Silent Errors", default=False, advanced=True, field_type="bool"),
     )
+    documented_methods = ("load_directory",)  # what older documents have for their records
     declared_outputs = (Output("dataframe", "as_dataframe", ("DataFrame", "Table"), "Files"),)
 
     async def as_dataframe(self) -> Table:
@@ -61,8 +62,6 @@ class Directory(Component):
                 continue
             rows.append({"file_path": path, "text": contents.text})
         return Table(rows=rows, columns=["file_path", "text"])
-
-    # What older documents call the same.
 
     async def load_directory(self) -> list[Data]:
         return [Data(data=row) for row in (await self.as_dataframe()).rows]

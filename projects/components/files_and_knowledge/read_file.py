@@ -9,10 +9,12 @@ from projects.components.conversion import data_of, plain_text, records_of
 from projects.components.files_and_knowledge import file_contents
 from projects.components.files_and_knowledge.file_contents import FileContents
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
+from projects.engine.tools import Tool
 from projects.engine.values import Data, Message, Row, Table
 from projects.errors import HeadwaterError
 
 MAX_FILES = 200
+_FILES_SHOWN = 20
 
 
 class ReadFile(Component):
@@ -69,9 +71,39 @@ class ReadFile(Component):
         Output("path", "load_files_path", ("Message",), "File Path"),
     )
 
+    # Which output there is and what computes it depends on the files that were chosen, and on the release.
+    documented_methods = (
+        "load_files_structured",
+        "load_files_markdown",
+        "load_files_dataframe",
+        "load_dataframe",
+        "load_message",
+        "load_data",
+        "load_file",
+    )
+
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self._read: list[FileContents] | None = None
+
+    async def tools(self) -> list[Tool] | None:
+        """With files of its own the node is one tool that reads them: an agent cannot know the paths of uploads."""
+        paths = _paths_in(self.inputs.get("file_path")) or _paths_in(self.inputs.get("path"))
+        if not paths:
+            return None
+        shown = ", ".join(path.rpartition("/")[2] for path in paths[:_FILES_SHOWN])
+
+        async def read(arguments: Mapping[str, Any]) -> Message:
+            return await self.load_files_message()
+
+        return [
+            Tool(
+                name="load_files_message",
+                description=f"Reads these files: {shown}{' …' if len(paths) > _FILES_SHOWN else ''}.",
+                parameters={"type": "object", "properties": {}, "additionalProperties": False},
+                call=read,
+            )
+        ]
 
     async def load_files_message(self) -> Message:
         """The texts, one after the other."""

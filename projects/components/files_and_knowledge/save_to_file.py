@@ -16,6 +16,7 @@ from projects.engine.values import Data, Message, Table
 from projects.errors import InvalidInput, PackageMissing
 
 FORMATS = ("csv", "xlsx", "json", "markdown", "txt")
+_OLDER_INPUTS = {"DataFrame": "df", "Data": "data", "Message": "message"}
 _ENDINGS = {"markdown": "md", "excel": "xlsx"}
 
 
@@ -62,12 +63,18 @@ class SaveToFile(Component):
             advanced=True,
             field_type="bool",
         ),
+        # What arrives and where it goes, as exports before 1.5 have them.
+        Input("input_type", InputKind.STRING, "Input Type", show=False),
+        *(Input(name, InputKind.HANDLE, name, show=False, field_type="other") for name in _OLDER_INPUTS.values()),
+        Input("file_path", InputKind.STRING, "File Path", "Its last part names the flow's file.", show=False, protected=True),
     )
     declared_outputs = (Output("message", "save_to_file", ("Message",), "File Path"),)
 
     async def save_to_file(self) -> Message:
         check_location(self.inputs.get("storage_location"))
         value = self.inputs.get("input")
+        if value is None or value == "":
+            value = self.inputs.get(_OLDER_INPUTS.get(str(self.inputs.get("input_type")), ""))
         if value is None or value == "":
             raise ComponentError("There is nothing to write: connect a message, a record or a table.")
         format = self._format(value)
@@ -77,11 +84,6 @@ class SaveToFile(Component):
         path = await self.context.files.save(name, content)
         done = "appended to" if before is not None else "saved as"
         return Message(text=f"{_kind(value)} {done} {path!r}", files=[path], data={"file_path": path})
-
-    # What older documents call the same.
-
-    async def process_inputs(self) -> Message:
-        return await self.save_to_file()
 
     def _format(self, value: Any) -> str:
         given = str(self.inputs.get("file_format") or self.inputs.get("local_format") or "").strip().lower()
@@ -94,6 +96,8 @@ class SaveToFile(Component):
 
     def _name(self, format: str) -> str:
         name = plain_text(self.inputs.get("file_name")).strip()
+        if not name:  # an older node has a path on the server; its last part names the flow's file
+            name = plain_text(self.inputs.get("file_path")).strip().rpartition("/")[2]
         if not name or name in (".", "..") or any(character in name for character in "/\\\x00\n\r") or ".." in name:
             raise ComponentError(f"{name!r} is no file name: give a name alone, without folders.")
         ending = _ENDINGS.get(format, format)

@@ -38,6 +38,7 @@ class IfElse(Component):
             advanced=True,
             field_type="bool",
         ),
+        Input("message", InputKind.MESSAGE, "Message", "Older form of both cases.", show=False),
         Input("true_case_message", InputKind.MESSAGE, "Case True", "Passed on instead of the text when true.", advanced=True),
         Input("false_case_message", InputKind.MESSAGE, "Case False", "Passed on instead of the text when false.", advanced=True),
         Input(
@@ -84,11 +85,12 @@ class IfElse(Component):
         if output != self._taken:
             self.stop(output)
             return Message()
-        case = self.inputs.get(case_field)
-        if isinstance(case, Message) and (case.text or case.files or case.content_blocks):
-            return case
-        if isinstance(case, str) and case:
-            return Message(text=case)
+        for name in (case_field, "message"):
+            case = self.inputs.get(name)
+            if isinstance(case, Message) and (case.text or case.files or case.content_blocks):
+                return case
+            if isinstance(case, str) and case:
+                return Message(text=case)
         return Message(text=plain_text(self.inputs.get("input_text")))
 
     async def _holds(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from projects.components.conversion import message_of
+from projects.components.conversion import message_of, plain_text
 from projects.components.flow_controls import child_flow
 from projects.engine.component import Component, ComponentError, Input, InputKind, Output
 from projects.engine.context import ChildFlow, ChildResult
@@ -15,6 +15,7 @@ from projects.engine.values import Data, Message, Table
 
 SEPARATOR = "~"
 ARGUMENTS = "flow_tweak_data"
+_OLDER_NAME, _OLDER_INPUT = "flow_name", "input_value"  # of 1.0, which gave the other flow one text
 
 _SCHEMA_TYPES = {"int": "integer", "float": "number", "slider": "number", "bool": "boolean", "dict": "object", "NestedDict": "object"}
 
@@ -104,7 +105,8 @@ class RunFlow(Component):
         return call
 
     async def _find(self) -> ChildFlow:
-        return await child_flow.find(self.context, self.inputs.get("flow_id_selected"), self.inputs.get("flow_name_selected"))
+        names = (self.inputs.get(name) for name in ("flow_id_selected", "flow_name_selected", _OLDER_NAME))
+        return await child_flow.find(self.context, *names)
 
     async def _run(self) -> ChildResult:
         if self._result is None:
@@ -113,7 +115,8 @@ class RunFlow(Component):
 
     async def _run_child(self, child: ChildFlow, values: child_flow.Values) -> ChildResult:
         session_id = str(self.inputs.get("session_id") or "") or self.context.session_id
-        return await self.context.flows.run_flow(child.id, input_value=None, values=values, session_id=session_id)
+        text = plain_text(self.inputs.get(_OLDER_INPUT)) or None
+        return await self.context.flows.run_flow(child.id, input_value=text, values=values, session_id=session_id)
 
 
 def _output_of(result: ChildResult, vertex_id: str, output: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from projects.components.conversion import plain_text
 from projects.components.models_and_agents.agent_loop import AgentLoop, Approvals
@@ -44,10 +44,10 @@ class Agent(Component):
     description = "Answers with a language model that may call the connected tools."
     category = "models_and_agents"
     icon = "bot"
-    aliases = ("AgentComponent",)
+    aliases: ClassVar[tuple[str, ...]] = ("AgentComponent",)
     takes_more_fields = True  # provider, name and key of the model, as exports of each age name them
     reads_world = True
-    declared_inputs = (
+    declared_inputs: ClassVar[tuple[Input, ...]] = (
         *MODEL_INPUTS,
         Input("system_prompt", display_name="Agent Instructions", info="What the agent is and how it works.", multiline=True),
         Input("input_value", InputKind.MESSAGE, "Input", "What the agent is asked.", types=("Message",), tool_mode=True),
@@ -109,7 +109,7 @@ class Agent(Component):
         ),
         SCHEMA_INPUT,
     )
-    declared_outputs = (
+    declared_outputs: ClassVar[tuple[Output, ...]] = (
         Output("response", "message_response", display_name="Response"),
         Output("structured_response", "json_response", ("Data", "JSON"), "Structured Response", tool_mode=False),
     )

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from pydantic_core import from_json
+
 from projects.engine.component import Component, Input, InputKind
 from projects.errors import ModelMissing
 from projects.models.chat import ChatModel, ChatOptions, ModelChoice, Usage
@@ -95,7 +97,8 @@ def count_usage(component: Component, usage: Usage | None) -> None:
 
 def model_choice(fields: Mapping[str, Any], *, provider: str = "", node: str = "") -> ModelChoice:
     """What the fields of a node name: `model` as a list with one entry, an entry, or a plain name; before that provider and name."""
-    named_provider, model = _named(fields.get("model"))
+    fields = {**fields, "model": _entries(fields.get("model"))}
+    named_provider, model = _named(fields["model"])
     if not model:
         model = _first(fields, _NAMES)
     if not named_provider:
@@ -126,6 +129,16 @@ def chat_options_of(component: Component) -> ChatOptions:
         json_mode=inputs.get("json_mode") is True,
         timeout_seconds=_number(inputs.get("timeout")) or None,
     )
+
+
+def _entries(value: Any) -> Any:
+    """A list or an entry that was kept or sent as text, as what it says."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        try:
+            return from_json(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _named(value: Any) -> tuple[str, str]:

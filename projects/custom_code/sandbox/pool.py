@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,9 +28,18 @@ logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 64
 MAX_WORKERS_OF_ONE = 16  # owner: a run keeps its worker to its end, so that nobody can be asked to give some back
+MAX_WORKERS_OF_ONE_INSIDE = 32  # with those of runs inside runs, which would else wait for runs that wait for them
 WAIT_SECONDS = 30  # for a worker, of one vertex
 
 _Run = tuple[str, str]  # owner, run
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """`most`: how many workers its owner may have with the one that is waited for."""
+
+    most: int
+    has_come: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class SandboxPool:
@@ -41,7 +51,7 @@ class SandboxPool:
         self._spare: asyncio.Task[SandboxProcess] | None = None
         self._of_runs: dict[_Run, asyncio.Task[SandboxProcess]] = {}
         self._count_of: Counter[str] = Counter()  # owner → workers
-        self._waiting: dict[_Run, asyncio.Event] = {}  # the longest first
+        self._waiting: dict[_Run, _Turn] = {}  # the longest first
         self._ending: set[asyncio.Task[None]] = set()
         self.unavailable = ""
 
@@ -95,35 +105,36 @@ class SandboxPool:
     async def _worker(self, description: VertexDescription) -> SandboxProcess:
         """The run's own. Raises CodeFailed where there can be none."""
         key = (description.user_id, description.run_id)
+        most = MAX_WORKERS_OF_ONE_INSIDE if description.is_inside else MAX_WORKERS_OF_ONE
         starting = self._of_runs.get(key)
         if starting is not None and starting.done() and not _is_usable(starting):
             self._leave(key)
             starting = None
         while starting is None:
-            if self._has_place(key[0]):
+            if self._has_place(key[0], most):
                 starting = self._begin(key)
             else:
-                await self._turn(key)
+                await self._turn(key, most)
                 starting = self._of_runs.get(key)
         try:
             return await asyncio.shield(starting)
         except SandboxUnavailable as error:
             raise CodeFailed(str(error)) from None
 
-    def _has_place(self, owner: str) -> bool:
+    def _has_place(self, owner: str, most: int) -> bool:
         """Nobody who waits is overtaken: whoever could have a place has been given it when it became free."""
-        return len(self._of_runs) < MAX_WORKERS and self._count_of[owner] < MAX_WORKERS_OF_ONE
+        return len(self._of_runs) < MAX_WORKERS and self._count_of[owner] < most
 
-    async def _turn(self, key: _Run) -> None:
+    async def _turn(self, key: _Run, most: int) -> None:
         """Wait until the run has a worker. Raises CodeFailed when that takes too long."""
-        given = self._waiting.setdefault(key, asyncio.Event())  # one for all vertices of the run
+        turn = self._waiting.setdefault(key, _Turn(most))  # one for all vertices of the run
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await given.wait()
+                await turn.has_come.wait()
         except TimeoutError:
             full = f"{MAX_WORKERS} runs use a sandbox now"
-            if self._count_of[key[0]] >= MAX_WORKERS_OF_ONE:
-                full = f"{MAX_WORKERS_OF_ONE} runs of this owner's flows use a sandbox now"
+            if self._count_of[key[0]] >= most:
+                full = f"{self._count_of[key[0]]} runs of this owner's flows use a sandbox now"
             raise CodeFailed(f"{full}, and no more can; none ended within {self._wait_seconds:g} s. Try again shortly.") from None
 
     def _begin(self, key: _Run) -> asyncio.Task[SandboxProcess]:
@@ -137,10 +148,10 @@ class SandboxPool:
         self._count_of[key[0]] -= 1
         if not self._count_of[key[0]]:
             del self._count_of[key[0]]
-        while waiting := [each for each in self._waiting if self._has_place(each[0])]:
+        while waiting := [each for each, turn in self._waiting.items() if self._has_place(each[0], turn.most)]:
             next_one = min(waiting, key=lambda each: self._count_of[each[0]])
             self._begin(next_one)
-            self._waiting.pop(next_one).set()
+            self._waiting.pop(next_one).has_come.set()
 
     def _take_spare(self) -> asyncio.Task[SandboxProcess]:
         taken, self._spare = self._spare, self._starting()

@@ -6,7 +6,7 @@ import pytest
 from argon2 import Parameters, PasswordHasher, extract_parameters
 from sqlalchemy import select, update
 
-from projects.access.accounts import AccessSettings, AccountService, SessionTokens
+from projects.access.accounts import AccessSettings, AccountService, SessionTokens, UserChanges
 from projects.access.caller import Caller, Credential
 from projects.errors import AlreadyExists, InvalidInput, InvalidToken, NotFound, NotPermitted
 from storage.database import Database, DatabaseSettings
@@ -305,6 +305,16 @@ async def test_one_active_superuser_stays_whoever_is_changed_or_deleted(accounts
     assert (await accounts.automatic_caller()).username == "second"
     await accounts.delete_user("first")
     await accounts.log_in("second", "x")
+
+
+async def test_of_two_superusers_who_shut_each_other_out_at_once_one_stays(accounts: AccountService) -> None:
+    first, second = [await accounts.create_user(name, "x", is_superuser=True) for name in ("first", "second")]
+    known = Caller(second.id, second.username, True, Credential.SESSION)  # asked while it still was one
+    await accounts.set_active("second", False)
+    for change in (accounts.update_user(known, first.id, UserChanges(is_active=False)), accounts.remove_user(known, first.id)):
+        with pytest.raises(NotPermitted, match="last active superuser"):
+            await change
+    assert (await accounts.automatic_caller()).username == "first"
 
 
 async def test_automatic_login_is_the_first_active_superuser(accounts: AccountService) -> None:

@@ -107,7 +107,7 @@ def test_a_known_type_without_a_component_is_told_with_reason_and_hint(document_
     assert load_registry(plugins=False).find(document_type) is None, "It has a component now: take it out of known_types.py."
 
 
-@pytest.mark.parametrize("document_type", ["PythonREPLComponent", "PythonREPLTool", "PythonFunction", "Smart Transform", "CustomComponent"])
+@pytest.mark.parametrize("document_type", ["PythonREPLComponent", "PythonREPLTool", "PythonFunction", "SmartFunction", "CustomComponent"])
 def test_what_runs_code_is_told_with_what_an_operator_can_do(document_type: str) -> None:
     described = describe_unsupported(document_type)
     assert described is not None and contains_code(document_type)
@@ -118,7 +118,12 @@ def test_what_runs_code_is_told_with_what_an_operator_can_do(document_type: str)
     ("document_type", "instead"),
     [
         ("SequentialCrewComponent", "Agent"),
-        ("ToolCallingAgent", "Agent"),
+        ("XMLAgent", "Agent"),
+        ("RetrieverTool", "Knowledge"),
+        ("ext:cohere:CohereRerankComponent@official", "API Request"),
+        ("ExportDoclingDocument", "Split Text"),
+        ("AmazonBedrockModel", "Language Model"),
+        ("SearchComponent", "Web Search"),
         ("SQLAgent", "SQL Database"),
         ("RetrievalQA", "Knowledge"),
         ("SemanticTextSplitter", "Split Text"),

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +148,17 @@ async def test_a_text_that_takes_too_long_to_read_is_told_and_not_read_here(
     answer = await application.http.post("/api/v1/validate/code", json={"code": long_text("slow")})
     assert answer.json()["function"]["errors"] == ["line 1: the process that read the code ended, or was ended after its time"]
     assert parsed_here == []
+
+
+async def test_a_text_is_not_blamed_for_the_end_of_a_process_that_read_others_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, codes = tmp_path / "python", [long_text("five"), long_text("six"), long_text("seven")]
+    python.write_text(f'#!/bin/sh\n"{sys.executable}" "$@" | head -n 1\n')  # each process comes no further than its first text
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    await reading.read_ahead(codes)
+    assert [reading.read(code).component.type for code in codes] == ["Probe"] * 3
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -82,6 +82,12 @@ async def test_the_author_s_table_renames_describes_and_leaves_out() -> None:
     assert [tool.name for tool in await tools_of(offering(off))] == ["always_fail"]
 
 
+async def test_a_table_of_an_older_release_names_the_component_before_the_method() -> None:
+    rows = choice({"name": "times", "tags": ["Multiply-multiply"]}, {"name": "fail", "tags": ["Multiply-always_fail"], "status": False})
+    tools = await tools_of(offering(vertex("Multiply-m", tool_mode=True, fields=[rows])))
+    assert [tool.name for tool in tools] == ["times"]
+
+
 async def test_a_lone_output_with_a_method_that_says_nothing_is_called_after_the_component() -> None:
     class UnitTeller(Multiply):
         declared_outputs = (replace(Multiply.declared_outputs[0], method="run"),)  # type: ignore[assignment]

@@ -240,6 +240,17 @@ def test_the_file_s_outputs_replace_ours_and_find_their_method_by_name_or_method
     assert [(item.name, item.method) for item in outputs] == [("rows", "give_rows"), ("renamed", "give"), ("component_as_tool", "")]
 
 
+def test_a_file_may_name_another_method_for_an_output_where_the_component_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Known, "documented_methods", ("give_other",))
+    node = known()
+    node["data"]["node"]["outputs"] = [
+        {"name": "rows", "types": ["Table"], "method": "give_other"},
+        {"name": "message", "types": ["Message"], "method": "unknown"},
+    ]
+    outputs = compiled(flows.document([node], [])).graph.vertices["Known-a"].outputs
+    assert [(item.name, item.method) for item in outputs] == [("rows", "give_other"), ("message", "give")]
+
+
 def test_a_node_without_outputs_has_the_component_s() -> None:
     node = known()
     del node["data"]["node"]["outputs"]
@@ -247,6 +258,17 @@ def test_a_node_without_outputs_has_the_component_s() -> None:
 
 
 # --- edges
+
+
+@pytest.mark.parametrize("outputs", [(), ("message", "rows"), ("component_as_tool",)])
+@pytest.mark.parametrize("tool_mode", [True, False])
+def test_a_node_that_is_only_connected_as_a_tool_is_one(outputs: tuple[str, ...], tool_mode: bool) -> None:
+    node = known("Known-t", outputs=outputs, tool_mode=tool_mode)
+    flow = joined(flows.edge("Known-t", "Known-a", "texts", output="component_as_tool"), nodes=[node, known("Known-a")])
+    made = flow.graph.vertices["Known-t"]
+    assert (made.tool_mode, [item.name for item in made.outputs]) == (True, ["component_as_tool"])
+    assert [edge.output for edge in flow.graph.edges] == ["component_as_tool"]
+    assert problems(flow, ProblemKind.OUTPUT) == []
 
 
 def joined(*edges: dict[str, Any], nodes: list[dict[str, Any]] | None = None) -> CompiledFlow:

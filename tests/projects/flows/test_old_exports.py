@@ -9,12 +9,13 @@ import pytest
 from projects.components.registry import load_registry
 from projects.engine.events import VertexResult
 from projects.engine.runner import run_graph
-from projects.engine.values import Message
+from projects.engine.values import Data, Message
 from projects.flows.document import CompiledFlow, compile_document
 from projects.flows.import_report import EdgeStatus, NodeStatus, ProblemKind
 from projects.models.choice import ModelRegistry, ModelSettings
 from projects.outgoing.guard import Guard
-from tests.fakes import FakeRunContext
+from tests import flow_documents
+from tests.fakes import FakeFiles, FakeRunContext
 from tests.model_server import Calls, ModelServer, Says, model_server
 from tests.projects.flows import old_exports
 
@@ -108,3 +109,25 @@ async def test_a_1_4_loop_with_a_model_in_its_body_answers(server: ModelServer) 
     results = await answered(old_exports.one_four(), server, "a,b,c")
     assert text_of(results, "ChatOutput-w1") == "A B C"
     assert len(server.requests) == 3
+
+
+async def test_a_table_of_one_file_has_the_columns_of_the_file() -> None:
+    """Read File's editor lists `dataframe` with a method of its own when one CSV file is chosen, and with another one for several."""
+    for method, columns in (("load_files_structured", ["id", "name"]), ("load_files", ["id", "name", "file_path"])):
+        node = flow_documents.node("File", "File-a", {"path": {"value": "", "file_path": ["a.csv"], "type": "file", "list": True}})
+        node["data"]["node"]["outputs"] = [{"name": "dataframe", "types": ["Table"], "method": method}]
+        graph = compiled(flow_documents.document([node], [])).graph
+        run = FakeRunContext(files=FakeFiles({"a.csv": b"id,name\n1,Ada\n"}))
+        (table,) = (await run_graph(graph, context=run)).results["File-a"].outputs.values()
+        assert table.columns == columns
+
+
+async def test_the_records_of_an_older_directory_are_computed() -> None:
+    node = flow_documents.node("Directory", "Directory-a", {"path": "."})
+    node["data"]["node"]["outputs"] = [
+        {"name": "data", "types": ["Data"], "method": "load_directory"},
+        {"name": "dataframe", "types": ["DataFrame"], "method": "as_dataframe"},
+    ]
+    graph = compiled(flow_documents.document([node], [])).graph
+    results = (await run_graph(graph, context=FakeRunContext(files=FakeFiles({"a.txt": b"one"})))).results
+    assert results["Directory-a"].outputs["data"] == [Data({"file_path": "a.txt", "text": "one"})]

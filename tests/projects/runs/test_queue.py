@@ -13,9 +13,11 @@ from projects.flows.library import FlowChanges, FlowDraft
 from projects.invocation import Invocation
 from projects.runs import queue
 from projects.runs.one_run import retries_of
+from projects.runs.waiting import WaitingRun, WaitingRuns
 from projects.services import ProjectServices
 from storage.database import DatabaseUnavailable
 from storage.run_writer import RunBatch, RunWriter
+from storage.tables import RunRow
 from tests import flow_documents as flows
 from tests.services import open_test_services, to_text
 
@@ -78,6 +80,26 @@ async def test_a_process_without_places_leaves_its_runs_to_the_next(tmp_path: Pa
         await services.invocations.wait_until_idle()
         run = await services.runs.get(caller, run_id)
         assert (run.state, run.attempt, run.warnings) == ("completed", 1, ())
+
+
+async def test_a_run_that_cannot_begin_keeps_no_other_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_test_services(tmp_path, background_runs=0) as (services, caller):
+        flow_id = await has(services, caller, steps(0))
+        broken, *others = [await services.invocations.start(caller, flow_id, Invocation(input_value="hi")) for _ in range(3)]
+    load_taken = WaitingRuns.load_taken
+
+    async def load(waiting: WaitingRuns, row: RunRow) -> WaitingRun:
+        if row.id == broken:
+            raise RuntimeError("a defect")
+        return await load_taken(waiting, row)
+
+    monkeypatch.setattr(WaitingRuns, "load_taken", load)
+    async with open_test_services(tmp_path, background_runs=3) as (services, caller):
+        await services.invocations.wait_until_idle()
+        assert [(await services.runs.get(caller, id)).state for id in others] == ["completed"] * 2
+        assert f"Run {broken} could not begin" in caplog.text
 
 
 async def test_a_queued_run_can_be_cancelled(tmp_path: Path) -> None:

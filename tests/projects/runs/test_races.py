@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from projects.errors import HeadwaterError
-from projects.invocation import Invocation, InvocationService
+from projects.invocation import Invocation
 from projects.runs import queue
+from projects.runs.live import LiveRun
+from projects.runs.record import RunIdentity
 from storage.run_writer import RunBatch, RunWriter
 from tests import flow_documents as flows
 from tests.projects.runs.test_lost_leases import has, saying, until_stored
@@ -43,6 +46,18 @@ async def test_a_run_that_is_stopped_while_its_end_is_committed_answers_as_its_r
         at_the_last_write(monkeypatch, stop_all)
         result = await invocations.invoke(caller, await has(services, caller, flows.echo()), Invocation(input_value="hi"))
         assert (result.state, (await services.runs.get(caller, result.run_id)).state) == ("completed", "completed")
+
+
+async def test_a_run_that_is_stopped_in_the_moment_before_its_end_ends_as_stopped() -> None:
+    identity = RunIdentity("run", "owner", "principal", "run", None, "flow", 1, "session", "process", datetime.now(UTC))
+    ended = False
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(None) as scope:
+            live = LiveRun(identity, "flow", 1, True, scope)
+            live.stop()
+            await live.end()
+            ended = True
+    assert live.is_stopped and not ended
 
 
 async def test_a_run_whose_starter_leaves_while_it_is_accepted_begins_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,5 +106,4 @@ async def test_deleting_a_flow_ends_its_runs_with_an_answer_that_says_so(
         await services.flows.delete(caller, background)
         goes_on.set()
         await services.invocations.wait_until_idle()
-        assert isinstance(services.invocations, InvocationService)
     assert not [record for record in caplog.records if record.levelname == "ERROR"], caplog.text

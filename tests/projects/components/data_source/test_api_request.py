@@ -229,3 +229,22 @@ def test_curl_commands_say_their_method_and_body(command: str, method: str, body
 def test_curl_commands_that_are_not_run_say_why(command: str, reason: str) -> None:
     with pytest.raises(ComponentError, match=reason):
         curl_command.parse(command)
+
+
+async def test_an_older_node_calls_each_of_its_addresses(web: WebServer) -> None:
+    context = loopback_run()
+    addresses = [f"{web.address}/echo?n=1", " ", f"{web.address}/echo?n=2"]
+    answers = await output_of(build(APIRequest, context=context, urls=addresses, curl=f"curl {web.address}/other", use_curl=True))
+    assert [answer.data["result"]["query"] for answer in answers] == [{"n": "1"}, {"n": "2"}]
+    assert [hit.target for hit in web.hits] == ["/echo?n=1", "/echo?n=2"]
+    node = build(APIRequest, context=context, urls=addresses[:1])
+    assert isinstance(node, APIRequest)
+    assert isinstance(await node.make_api_request(), Data)
+    table = await getattr(node, APIRequest.method_for("dataframe"))()
+    assert [row["source"] for row in table.rows] == addresses[:1]
+
+
+async def test_an_address_of_today_wins_over_older_ones_and_their_number_is_bounded(web: WebServer) -> None:
+    assert (await called(web, urls=["https://no.test"]))["source"] == f"{web.address}/echo"
+    with pytest.raises(ComponentError, match="at most 100"):
+        await output_of(build(APIRequest, context=loopback_run(), urls=[f"{web.address}/echo"] * 101))

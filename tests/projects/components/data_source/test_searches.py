@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from projects.components.data_source.arxiv import ArXiv
+from projects.components.data_source.duckduckgo import DuckDuckGoSearch
 from projects.components.data_source.news_search import NewsSearch
 from projects.components.data_source.rss_reader import RSSReader
 from projects.components.data_source.web_search import UnifiedWebSearch
@@ -61,6 +62,15 @@ async def test_results_and_their_text_are_bounded() -> None:
     node = build(UnifiedWebSearch, context=answered_run(the_web), query="rivers & lakes", max_results=1, max_content_length=4)
     table = await output_of(node)
     assert [row["content"] for row in table.rows] == ["Long"]
+
+
+async def test_duckduckgo_s_own_node_gives_snippets_and_reads_no_page() -> None:
+    node = build(DuckDuckGoSearch, context=answered_run(the_web), input_value="rivers & lakes", max_snippet_length=5)
+    table = await output_of(node)
+    first = {"text": "About", "content": "About one & more", "snippet": "About", "title": "One\n page", "link": "https://one.example/a?b=1"}
+    assert [table.rows[0], len(table.rows), node.log_entries] == [first, 2, []]
+    assert (await output_of(node, "text")).text == "About\nAbout"
+    assert [data.data["link"] for data in await output_of(node, "data")] == [row["link"] for row in table.rows]
 
 
 async def test_the_older_web_search_gives_the_same_rows() -> None:

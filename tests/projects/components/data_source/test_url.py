@@ -154,6 +154,8 @@ async def test_raw_content_joins_the_pages(web: WebServer) -> None:
 
 async def test_the_older_type_keeps_its_outputs(web: WebServer) -> None:
     node = build(LegacyURL, context=loopback_run(), urls=[f"{web.address}/three"])
+    # Agents know its tools by these names.
+    assert [output.method for output in LegacyURL.declared_outputs] == ["fetch_content", "fetch_content_text", "as_dataframe"]
     assert [data.text for data in await output_of(node, "data")] == ["Third"]
     assert (await output_of(node, "text")).text == "Third"
     assert (await output_of(node, "dataframe")).rows[0]["text"] == "Third"

@@ -211,3 +211,35 @@ async def test_csv_and_json_come_from_a_file_a_path_or_a_text() -> None:
     for inputs in BAD_CSV_INPUTS:
         with pytest.raises(ComponentError, match="once"):
             await output_of(build(LoadCSV, context=context, **inputs))
+
+
+async def test_as_a_tool_it_reads_its_own_files_and_says_which() -> None:
+    context = context_with(a__txt=b"one", b__txt=b"two")
+    tools = await build(ReadFile, context=context, path=["a.txt", "b.txt"], separator="|").tools()
+    assert tools is not None
+    (tool,) = tools
+    assert (tool.name, tool.parameters["properties"]) == ("load_files_message", {})
+    assert tool.description == "Reads these files: a.txt, b.txt."
+    assert (await tool.call({})).text == "one|two"
+
+
+async def test_as_a_tool_without_files_it_takes_a_path() -> None:
+    assert await build(ReadFile, context=context_with()).tools() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "format", "value", "written"),
+    [
+        ("DataFrame", "df", "csv", Table([{"a": 1}]), b"a\n1\n"),
+        ("Data", "data", "json", Data({"a": "b"}), b'{\n  "a": "b"\n}\n'),
+        ("Message", "message", "txt", Message(text="hi"), b"hi"),
+    ],
+)
+async def test_an_older_node_has_what_arrives_and_the_name_in_other_fields(
+    kind: str, field: str, format: str, value: Any, written: bytes
+) -> None:
+    context = context_with()
+    given = {"input_type": kind, field: value, "file_format": format, "file_path": "/srv/out/report"}
+    message = await output_of(build(SaveToFile, context=context, **given))
+    assert message.files == [f"report.{format}"]
+    assert context.files.contents[f"report.{format}"].replace(b"\r", b"") == written

@@ -103,3 +103,11 @@ async def test_pass_hands_on_the_same_message() -> None:
     instance = build(PassMessage, input_message=message)
     assert isinstance(instance, PassMessage)
     assert await instance.pass_message() is message
+
+
+async def test_the_message_of_an_older_if_else_goes_down_either_branch() -> None:
+    message = Message(text="the question itself")
+    assert (await decide(input_text="a", match_text="a", message=message))[0] == "the question itself"
+    assert (await decide(input_text="a", match_text="b", message=message))[1] == "the question itself"
+    assert (await decide(input_text="a", match_text="a", message=Message()))[0] == "a"
+    assert (await decide(input_text="a", match_text="a", message=message, true_case_message=Message(text="fits")))[0] == "fits"

@@ -63,6 +63,13 @@ async def test_older_outputs_give_the_first_value_as_message_record_or_table() -
     assert await given("flow_outputs_dataframe") == Table(rows=[{"text": "again"}])
 
 
+async def test_a_node_of_1_0_names_the_flow_and_its_text_by_other_fields() -> None:
+    around = context()
+    node = build(RunFlow, context=around, flow_name="Mini Echo", input_value=Message(text="hello"))
+    assert await output_of(node, "flow_outputs_data") == Data({"text": "again"})
+    assert [(run["flow_id"], run["input_value"]) for run in around.flows.runs] == [("id-1", "hello")]
+
+
 @pytest.mark.parametrize(("chosen", "said"), [("", "No flow is chosen"), ("Nope", "no flow 'Nope'")])
 async def test_a_flow_must_be_chosen_and_be_there(chosen: str, said: str) -> None:
     with pytest.raises(ComponentError, match=said):

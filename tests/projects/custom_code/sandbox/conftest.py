@@ -39,11 +39,19 @@ class Sandboxes:
     pool: SandboxPool
     runs: count[int] = field(default_factory=count)
 
-    async def say(self, body: str, *, run: str = "", owner: str = "ada", host: Any = None) -> str:
+    async def say(self, body: str, *, run: str = "", owner: str = "ada", is_inside: bool = False, host: Any = None) -> str:
         """What the body of a component's method returns, as text; by default in a run of its own."""
         own = run or f"run {next(self.runs)}"
         code = TEXT + indent(dedent(body), " " * 8)
-        where = VertexDescription(id="Probe-1", type="Probe", display_name="Probe", methods={"out": "probe"}, run_id=own, user_id=owner)
+        where = VertexDescription(
+            id="Probe-1",
+            type="Probe",
+            display_name="Probe",
+            methods={"out": "probe"},
+            run_id=own,
+            user_id=owner,
+            is_inside=is_inside,
+        )
         try:
             outcome = await self.pool.run_vertex(code, where, {}, ["out"], cast(Host, host or SilentHost()))
         finally:

@@ -12,11 +12,13 @@ from textwrap import dedent, indent
 import pytest
 import pytest_asyncio
 
+from projects.custom_code.sandbox import pool as pools
 from projects.custom_code.sandbox.pool import SandboxPool
 from projects.engine.events import MessageAdded, RunEvent
 from projects.runs.request import Invocation
+from tests import flow_documents as flows
 from tests.application import Application, open_application
-from tests.code_texts import flow_around, open_with_code, run, texts
+from tests.code_texts import flow_around, keep, node_of, open_with_code, run, texts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -109,6 +111,24 @@ async def test_an_outcome_that_is_forged_fails_its_run_and_not_the_server(applic
         assert answer.status_code == 500, (change, answer.text)
         assert "answered what is no answer" in json.loads(answer.json()["detail"])["message"], change
     assert texts(await run(application, await flow_around(application, code(FORGED.format(change="")))))["ChatOutput-out"] == "x"
+
+
+async def test_flows_with_code_that_run_flows_with_code_do_not_wait_for_each_other(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each outer one keeps its sandbox to its end, and there are no more for outer ones."""
+    monkeypatch.setattr(pools, "MAX_WORKERS_OF_ONE", 2)
+    said = await node_of(application, code("return self.text + '!'"))
+    between = [flows.edge("ChatInput-in", "Text-n", "text"), flows.edge("Text-n", "ChatOutput-out", "input_value", output="out")]
+    await keep(application, [flows.chat_input(), said, flows.chat_output()], between, "Inside")
+    outer = [
+        flows.edge("ChatInput-in", "Text-n", "text"),
+        flows.edge("Text-n", "RunFlow-r", "ChatInput-in~input_value", output="out"),
+        flows.edge("RunFlow-r", "ChatOutput-out", "input_value", output="ChatOutput-out~message"),
+    ]
+    flow_id = await keep(application, [flows.chat_input(), said, flows.run_flow("RunFlow-r", "Inside"), flows.chat_output()], outer)
+    answers = await asyncio.gather(*(run(application, flow_id) for _ in range(4)))
+    assert [texts(answer)["ChatOutput-out"] for answer in answers] == ["hello!!"] * 4
 
 
 async def test_half_of_a_surrogate_pair_costs_no_answer(application: Application) -> None:

@@ -21,9 +21,10 @@ BOUNDS = Bounds(seconds=20.0, memory_bytes=512 * 1024 * 1024, folder_bytes=8 * 1
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def shared(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandboxes]:
-    """Three places, two of them for one owner at most."""
+    """Three places, two of them for one owner at most, and the third for runs inside these."""
     monkeypatch.setattr(pools, "MAX_WORKERS", 3)
     monkeypatch.setattr(pools, "MAX_WORKERS_OF_ONE", 2)
+    monkeypatch.setattr(pools, "MAX_WORKERS_OF_ONE_INSIDE", 3)
     async with SandboxPool(BOUNDS) as pool:
         if pool.unavailable:
             pytest.skip(f"no sandbox here: {pool.unavailable}")
@@ -72,6 +73,19 @@ async def test_of_those_who_wait_the_owner_with_least_is_next_and_then_who_came_
                     await asyncio.sleep(0.01)
             assert served[-1] == next_one
     assert shared.pool.running_count == 3
+
+
+async def test_runs_that_have_a_share_do_not_wait_for_each_other_with_what_they_run(shared: Sandboxes) -> None:
+    for number in range(2):
+        await shared.say("return ''", run=f"ada {number}")
+    waiting = asyncio.create_task(shared.say("return 'mine'", run="ada 2"))
+    await one_turn()
+    for number in range(2):  # one after the other: each gives its place back
+        assert await shared.say("return 'inside'", run=f"inside {number}", is_inside=True) == "inside"
+        shared.end(f"inside {number}")
+    assert not waiting.done()
+    shared.end("ada 0")
+    assert await waiting == "mine"
 
 
 async def test_a_wait_that_is_too_long_is_told_with_what_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
