@@ -111,11 +111,12 @@ async def test_the_first_start_on_sqlite_does_not_load_alembic(tmp_path: Path) -
     assert await process.wait() == 0
 
 
-async def test_a_usual_start_does_not_load_alembic(database_settings: DatabaseSettings) -> None:
+async def test_a_usual_start_loads_neither_alembic_nor_the_other_database(database_settings: DatabaseSettings) -> None:
     program = (
         "import asyncio, sys\nfrom storage import migrate, run_writer\nfrom storage.database import DatabaseSettings\n"
         "assert not asyncio.run(migrate.upgrade(DatabaseSettings(url=sys.argv[1])))\n"
-        "loaded = {'alembic'} | ({'psycopg'} if sys.argv[1].startswith('sqlite') else set())\n"
+        "postgresql = {'psycopg', 'sqlalchemy.dialects.postgresql'} if sys.argv[1].startswith('sqlite') else set()\n"
+        "loaded = {'alembic'} | postgresql\n"
         "assert not loaded & set(sys.modules), loaded & set(sys.modules)"
     )
     process = await asyncio.create_subprocess_exec(
