@@ -25,8 +25,8 @@ async def open_with_code(data_dir: Path, mode: str, **settings: Any) -> AsyncIte
     async with open_application(data_dir, custom_code=mode, **settings) as opened:
         registry = opened.services.registry
         policy = registry.custom_code
-        if policy.mode is CustomCode.SANDBOXED and (policy.runner is None or policy.unavailable):
-            pytest.skip(f"no sandbox here: {policy.unavailable or 'it is not built yet'}")
+        if policy.mode is CustomCode.SANDBOXED and policy.unavailable:
+            pytest.skip(f"no sandbox here: {policy.unavailable}")
         if policy.mode is CustomCode.TRUSTED:
             registry.custom_code = replace(policy, is_trusted=lambda hash: True)
         yield opened

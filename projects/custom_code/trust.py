@@ -6,10 +6,8 @@ A changed text has another hash and is trusted by nobody. Trusting is for the wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -153,15 +151,5 @@ class CodeTrustService:
         return [
             (entry.id, names.get(entry.id) or entry.id, code)
             for entry in groups.expand(read.nodes, read.edges).nodes
-            if (code := _code_of(node_of(entry.raw))) and code_hash(code) in report.code_allowed
+            if (code := document.code_of(node_of(entry.raw))) and code_hash(code) in report.code_allowed
         ]
-
-
-def _code_of(node: Mapping[str, Any]) -> str:
-    """As `document.py` reads it: newer exports keep it as a list of lines."""
-    template = node.get("template")
-    code = template.get("code") if isinstance(template, Mapping) else None
-    value = code.get("value") if isinstance(code, Mapping) else None
-    if isinstance(value, list):
-        return "\n".join(map(str, value))
-    return value if isinstance(value, str) else ""

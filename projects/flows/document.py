@@ -212,7 +212,7 @@ class _Compiler:
         left = MAX_CODE_CHARACTERS
         for entry in expanded.nodes:
             identity = _identify(entry)
-            code = _code_of(identity.node)
+            code = code_of(identity.node)
             if self._is_read(identity, code) and (left := left - len(code)) >= 0:
                 yield code
 
@@ -245,7 +245,7 @@ class _Compiler:
                 )
             )
             return
-        if self._is_read(identity, code := _code_of(identity.node)):
+        if self._is_read(identity, code := code_of(identity.node)):
             self._code_characters += len(code)
         component = self._meant(identity)
         report, component = self._judge(entry.id, identity, component)
@@ -256,7 +256,7 @@ class _Compiler:
         """What the node's type means; or the stock component whose name its text only repeats."""
         component = self._find(identity.type)
         if (component is None or identity.node.get("edited") is True) and not self._has_too_much_code:
-            stock = own_code.stock_type(_code_of(identity.node))
+            stock = own_code.stock_type(code_of(identity.node))
             if stock is not None and (found := self._find(stock)) is not None:
                 return found
         return component
@@ -276,13 +276,13 @@ class _Compiler:
         if report.status is NodeStatus.CODE and self._has_too_much_code:
             reason = f"The nodes of this flow bring more than {MAX_CODE_CHARACTERS:,} characters of code; what is beyond that is not read."
             return replace(report, reason=reason, hint="Divide the flow into several that run each other."), None
-        if report.status is NodeStatus.CODE and (code := _code_of(identity.node)):
+        if report.status is NodeStatus.CODE and (code := code_of(identity.node)):
             return own_code.judged(report, identity.node, code, self._policy, self._report)
         return report, component if report.status is NodeStatus.NATIVE else None
 
     def _judged(self, id: str, identity: _Identity, component: ComponentClass | None) -> NodeReport:
         node, type, name = identity.node, identity.type, identity.display_name
-        code = _code_of(node)
+        code = code_of(node)
         is_edited = node.get("edited") is True
         if is_edited:
             is_stock = component is not None and component.stands_for_edited
@@ -520,7 +520,7 @@ def _metadata(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _code_of(node: Mapping[str, Any]) -> str:
+def code_of(node: Mapping[str, Any]) -> str:
     """The source text a node carries; newer exports keep it as a list of lines."""
     template = node.get("template")
     code = template.get("code") if isinstance(template, Mapping) else None
